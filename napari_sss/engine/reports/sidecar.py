@@ -109,12 +109,6 @@ def provenance(
     }
 
 
-def sidecar_path(mask: Path) -> Path:
-    """Where the sidecar of a mask lies: ``liver.nii.gz`` has ``liver.json``."""
-    name = mask.name.removesuffix(".gz")
-    return mask.with_name((name.rpartition(".")[0] or name) + ".json")
-
-
 def _by_id(segmentation: Segmentation) -> list[SegmentedObject]:
     return sorted(segmentation.objects, key=lambda segmented: segmented.prompts.id)
 

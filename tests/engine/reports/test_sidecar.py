@@ -3,13 +3,11 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pytest
 
 from napari_sss._version import __version__
-from napari_sss.engine.reports.sidecar import ModelIdentity, provenance, sidecar_path
+from napari_sss.engine.reports.sidecar import ModelIdentity, provenance
 from napari_sss.engine.volumes.intensity import IntensityWindow
 from napari_sss.engine.volumes.volume import Source
 
@@ -89,16 +87,3 @@ def test_a_mask_prompt_is_known_by_its_hash(volume, segmentation, tmp_path):
     entry = content["prompts"]["objects"][0]["prompts"][0]
     assert entry["mask_sha256"] == hashlib.sha256(b"mask").hexdigest()
     assert "Smith" not in json.dumps(content)
-
-
-@pytest.mark.parametrize(
-    ("mask", "expected"),
-    [
-        ("out/liver.nii.gz", "out/liver.json"),
-        ("liver.nrrd", "liver.json"),
-        ("patient.12.nii", "patient.12.json"),
-        ("liver", "liver.json"),
-    ],
-)
-def test_sidecar_path(mask, expected):
-    assert sidecar_path(Path(mask)) == Path(expected)

@@ -1,0 +1,102 @@
+"""``napari-sss auto``: prompts and masks of a whole volume, with nobody at the mouse."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sss.engine.cli.arguments import (
+    add_image_arguments,
+    add_model_arguments,
+    add_result_arguments,
+    load_chosen_model,
+    read_image,
+)
+from napari_sss.engine.cli.exit_codes import ExitCode
+from napari_sss.engine.cli.results import Outputs, Results, tell_results, write_results
+from napari_sss.engine.cli.terminal import Stopwatch, terminal_job
+
+if TYPE_CHECKING:
+    from napari_sss.engine.cli.arguments import Subparsers
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
+        "auto",
+        help="find objects, prompt them with PCSW and segment them with SAM-2",
+        description="Find objects, prompt them with PCSW and segment them with SAM-2.",
+    )
+    add_image_arguments(parser)
+    group = parser.add_argument_group("objects")
+    group.add_argument(
+        "--source",
+        choices=("intensity", "everything", "model"),
+        default="intensity",
+        help="where candidates come from: a tissue preset, SAM-2's grid of points, or the "
+        "model's own semantic head (default: intensity)",
+    )
+    group.add_argument(
+        "--preset",
+        metavar="NAME",
+        help="the tissue to look for, see 'napari-sss presets' (default: by the modality)",
+    )
+    group.add_argument(
+        "--no-propagate",
+        dest="propagate",
+        action="store_false",
+        help="decode the prompted slices and no others",
+    )
+    add_model_arguments(parser)
+    add_result_arguments(parser)
+    parser.add_argument(
+        "--prompts-out",
+        type=Path,
+        metavar="P.json",
+        help="the prompts that were made, for 'napari-sss segment' or the viewer",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, prompt, segment, write."""
+    outputs = Outputs.of(args)
+    outputs.check(args.image)
+    results = _segmented(args)
+    write_results(results, outputs)
+    tell_results(results, outputs, as_json=args.json)
+    return ExitCode.OK
+
+
+def _segmented(args: argparse.Namespace) -> Results:
+    watch = Stopwatch()
+    volume = read_image(args)
+    watch.lap("read")
+
+    # Only now: what cannot be read is refused before anyone has waited for torch.
+    from napari_sss.engine.inference.auto import AutoOptions, auto_segment
+    from napari_sss.engine.reports.sidecar import ModelIdentity
+    from napari_sss.engine.volumes.intensity import window_for
+
+    options = AutoOptions(
+        source=args.source, preset=args.preset, window=args.window, propagate=args.propagate
+    )
+    window = window_for(volume, args.window)
+    model = load_chosen_model(args)
+    watch.lap("model")
+    with terminal_job() as control:
+        segmentation = auto_segment(volume, model, options, control=control)
+    watch.lap("segment")
+    return Results(
+        volume,
+        segmentation,
+        ModelIdentity.of(model),
+        window,
+        {
+            "command": "auto",
+            "source": args.source,
+            "preset": args.preset,
+            "propagate": args.propagate,
+        },
+        watch.seconds,
+    )

@@ -1,0 +1,104 @@
+"""``napari-sss segment``: masks from prompts that are given."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sss.engine.cli.arguments import (
+    add_image_arguments,
+    add_model_arguments,
+    add_result_arguments,
+    load_chosen_model,
+    read_image,
+)
+from napari_sss.engine.cli.exit_codes import ExitCode
+from napari_sss.engine.cli.results import Outputs, Results, tell_results, write_results
+from napari_sss.engine.cli.terminal import Stopwatch, terminal_job
+from napari_sss.engine.errors import PromptError
+
+if TYPE_CHECKING:
+    from napari_sss.engine.cli.arguments import Subparsers
+    from napari_sss.engine.prompts.types import PromptSet
+
+
+def add_parser(subparsers: Subparsers) -> None:
+    """Declare the command's arguments."""
+    parser = subparsers.add_parser(
+        "segment",
+        help="masks from boxes, points, strokes, polygons or masks in a prompt file",
+        description="Segment the objects that a prompt file names.",
+    )
+    add_image_arguments(parser)
+    parser.add_argument(
+        "--prompts", type=Path, required=True, metavar="P.json", help="the prompt file"
+    )
+    parser.add_argument(
+        "--no-propagate",
+        dest="propagate",
+        action="store_false",
+        help="decode the prompted slices and no others",
+    )
+    add_model_arguments(parser)
+    add_result_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Read, segment, write."""
+    outputs = Outputs.of(args)
+    outputs.check(args.image, args.prompts)
+    results = _segmented(args)
+    write_results(results, outputs)
+    tell_results(results, outputs, as_json=args.json)
+    return ExitCode.OK
+
+
+def _segmented(args: argparse.Namespace) -> Results:
+    from napari_sss.engine.prompts.promptfile import read_prompts
+
+    watch = Stopwatch()
+    prompts = read_prompts(args.prompts)
+    args.frame = _agreed_frame(args, prompts)
+    volume = read_image(args)
+    watch.lap("read")
+
+    # Only now: what cannot be read is refused before anyone has waited for torch.
+    from napari_sss.engine.inference.segment import segment_prompts
+    from napari_sss.engine.reports.sidecar import ModelIdentity
+    from napari_sss.engine.volumes.intensity import window_for
+
+    window = window_for(volume, args.window)
+    model = load_chosen_model(args)
+    watch.lap("model")
+    with terminal_job() as control:
+        segmentation = segment_prompts(
+            volume,
+            replace(prompts, frame=volume.source.frame),
+            model,
+            window=window,
+            propagate=args.propagate,
+            control=control,
+        )
+    watch.lap("segment")
+    return Results(
+        volume,
+        segmentation,
+        ModelIdentity.of(model),
+        window,
+        {"command": "segment", "propagate": args.propagate},
+        watch.seconds,
+    )
+
+
+def _agreed_frame(args: argparse.Namespace, prompts: PromptSet) -> int | None:
+    """The frame that arguments and prompt file ask for, if either does."""
+    asked = {frame for frame in (args.frame, prompts.frame) if frame is not None}
+    if len(asked) > 1:
+        raise PromptError(
+            f"{args.prompts} was made for frame {prompts.frame}, not for {args.frame}.",
+            "Leave --frame out, or give the prompts of that frame.",
+            args.prompts,
+        )
+    return next(iter(asked), None)
