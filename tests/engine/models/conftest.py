@@ -1,13 +1,18 @@
-"""A file server on this computer that can be told to misbehave."""
+"""A file server on this computer that can be told to misbehave, and official-like weights."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import torch
+
+from napari_sss.engine.models.architecture import build_sam2
+from napari_sss.engine.models.official import OFFICIAL
 
 
 @dataclass
@@ -49,7 +54,8 @@ def _handler(files: FileServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             if files.cut_after:
                 body = body[: files.cut_after.pop(0)]
-            self.wfile.write(body)
+            with suppress(ConnectionError):  # the client may have cancelled
+                self.wfile.write(body)
 
         def log_message(self, *_: object) -> None:
             pass
@@ -69,3 +75,10 @@ def file_server() -> Iterator[FileServer]:
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="session")
+def official_weights() -> dict[str, torch.Tensor]:
+    """Weights of SAM 2.1 tiny's names and shapes, one number each, so that files stay small."""
+    net = build_sam2(OFFICIAL["sam2.1-tiny"])
+    return {n: torch.full((1,), 0.01).expand(t.shape) for n, t in net.state_dict().items()}
