@@ -39,6 +39,19 @@ class Grid:
     origin: Vector3 = (0.0, 0.0, 0.0)
     direction: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0)
 
+    @classmethod
+    def from_affine(cls, shape: Shape3, affine: Any) -> Grid:
+        """The grid whose :attr:`affine` is this 4x4 matrix; its axes must not be sheared."""
+        affine = np.asarray(affine, dtype=np.float64)
+        spacing = np.linalg.norm(affine[:3, :3], axis=0)
+        direction = (affine[:3, :3] / spacing)[:, ::-1]
+        return cls(
+            shape=(int(shape[0]), int(shape[1]), int(shape[2])),
+            spacing=_three(spacing),
+            origin=_three(affine[:3, 3]),
+            direction=tuple(float(v) for v in direction.reshape(-1)),
+        )
+
     @property
     def affine(self) -> NDArray[np.float64]:
         """4x4 matrix from ``(z, y, x, 1)`` indices to ``(x, y, z, 1)`` in LPS mm."""
@@ -69,6 +82,43 @@ class Grid:
         columns = np.abs(np.asarray(self.direction).reshape(3, 3))
         return bool(np.any(columns.max(axis=0) < np.cos(np.deg2rad(0.1))))
 
+    def corners(self) -> NDArray[np.float64]:
+        """World positions (8, 3; LPS mm) of the centres of the corner voxels."""
+        ends = [(0, n - 1) for n in self.shape]
+        return self.index_to_world(np.array(np.meshgrid(*ends, indexing="ij")).reshape(3, -1).T)
+
+    def distance_to(self, other: Grid) -> float:
+        """Largest distance in mm between voxels of equal index; infinite if shapes differ.
+
+        The distance is an affine function of the index, so it is largest at a corner.
+        """
+        if self.shape != other.shape:
+            return float("inf")
+        return float(np.linalg.norm(self.corners() - other.corners(), axis=1).max())
+
+    def view_onto(self, other: Grid, tolerance: float = 1e-3) -> AxisView | None:
+        """The transposition and flips that bring this grid onto ``other``.
+
+        Parameters
+        ----------
+        other : Grid
+            The grid to be reached.
+        tolerance : float
+            Millimetres by which voxels may lie apart.
+
+        Returns
+        -------
+        AxisView or None
+            None where no order of the axes makes the two grids the same.
+        """
+        step = np.linalg.inv(self.affine[:3, :3]) @ other.affine[:3, :3]
+        order = tuple(int(i) for i in np.abs(step).argmax(axis=0))
+        if sorted(order) != [0, 1, 2]:
+            return None
+        flips = tuple(bool(step[axis, target] < 0) for target, axis in enumerate(order))
+        view = AxisView(order, flips)  # type: ignore[arg-type]
+        return view if self.viewed(view).distance_to(other) <= tolerance else None
+
     def canonical_view(self) -> AxisView:
         """The transposition and flips that bring the axes to S->I, A->P, R->L.
 
@@ -87,6 +137,7 @@ class Grid:
     def viewed(self, view: AxisView) -> Grid:
         """The grid of the same voxels in the axis order of ``view``."""
         columns = np.asarray(self.direction, dtype=np.float64).reshape(3, 3)[:, ::-1]
+        z, y, x = view.order
         corner = [0.0, 0.0, 0.0]
         for axis, flip in zip(view.order, view.flips, strict=True):
             corner[axis] = self.shape[axis] - 1.0 if flip else 0.0
@@ -94,9 +145,9 @@ class Grid:
         turned = columns[:, list(view.order)] * signs
         return replace(
             self,
-            shape=tuple(self.shape[a] for a in view.order),
-            spacing=tuple(self.spacing[a] for a in view.order),
-            origin=tuple(float(v) for v in self.index_to_world(corner)),
+            shape=(self.shape[z], self.shape[y], self.shape[x]),
+            spacing=(self.spacing[z], self.spacing[y], self.spacing[x]),
+            origin=_three(self.index_to_world(corner)),
             direction=tuple(float(v) for v in turned[:, ::-1].reshape(-1)),
         )
 
@@ -125,6 +176,11 @@ class AxisView:
         """The source's array, given the viewed one: the inverse of :meth:`apply`."""
         steps = tuple(slice(None, None, -1 if flip else None) for flip in self.flips)
         return array[steps].transpose(tuple(int(i) for i in np.argsort(self.order)))
+
+
+def _three(values: NDArray[np.float64]) -> Vector3:
+    """Three plain floats."""
+    return float(values[0]), float(values[1]), float(values[2])
 
 
 def _nearest_axes(columns: NDArray[np.float64]) -> tuple[int, int, int]:

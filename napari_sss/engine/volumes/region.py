@@ -43,9 +43,7 @@ class Region:
     @property
     def slices(self) -> tuple[slice, slice, slice]:
         """Where the mask lies in the volume, for indexing an array of the volume's shape."""
-        z, y, x = (
-            slice(o, o + n) for o, n in zip(self.offset, self.mask.shape, strict=True)
-        )
+        z, y, x = (slice(o, o + n) for o, n in zip(self.offset, self.mask.shape, strict=True))
         return z, y, x
 
     @property
