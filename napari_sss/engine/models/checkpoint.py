@@ -10,6 +10,7 @@ beside it, which holds the architecture.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import pickle
@@ -22,12 +23,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from napari_sss.engine.errors import ModelError
 from napari_sss.engine.models.architecture import Architecture
-from napari_sss.engine.models.files import sha256_of, writing
+from napari_sss.engine.models.files import writing
 from napari_sss.engine.models.official import OFFICIAL, recognise_official
 
 if TYPE_CHECKING:
@@ -157,21 +158,33 @@ def write_checkpoint(
     WriteError
         The folder cannot be written or is full.
     """
+    described = ModelCard.model_validate(card)
     weights = {
         name: tensor.detach().to("cpu", dtype if tensor.is_floating_point() else None)
         for name, tensor in net.state_dict().items()
     }
-    fresh = path.with_name(path.name + ".part")
+    content = save({name: tensor.contiguous() for name, tensor in weights.items()})
+    digest = hashlib.sha256(content).hexdigest()
+    complete = described.model_copy(update={"sha256": digest})
+    text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: t.contiguous() for name, t in weights.items()}, fresh)
-        complete = ModelCard.model_validate({**card, "sha256": sha256_of(fresh)})
-        fresh_card = card_path(path).with_name(card_path(path).name + ".part")
-        text = json.dumps(complete.model_dump(mode="json"), indent=2, ensure_ascii=False)
-        fresh_card.write_text(text + "\n", encoding="utf-8")
-        os.replace(fresh, path)
-        os.replace(fresh_card, card_path(path))
+        _replace(path, content)
+        _replace(card_path(path), text.encode())
     return complete
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Give a file this content, or leave it as it was."""
+    fresh = path.with_name(path.name + ".part")
+    try:
+        with fresh.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def fill(net: nn.Module, checkpoint: Checkpoint) -> None:

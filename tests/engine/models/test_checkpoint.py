@@ -74,10 +74,11 @@ def test_a_failed_write_keeps_the_old_model(tiny_file, tiny_model, monkeypatch):
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint_module, "save_file", full)
+    monkeypatch.setattr(checkpoint_module.os, "fsync", full)
     with pytest.raises(WriteError, match="No space left"):
         write_checkpoint(tiny_file, tiny_model.net, {"architecture": tiny_model.architecture})
     assert (tiny_file.read_bytes(), card_path(tiny_file).read_bytes()) == before
+    assert not list(tiny_file.parent.glob("*.part"))
 
 
 @pytest.mark.parametrize("wrapped", [True, False])
