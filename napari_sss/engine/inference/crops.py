@@ -59,9 +59,7 @@ class CropFrame:
         rows = max(1, round(side / spacing[0]))
         columns = max(1, round(side / spacing[1]))
         middle_x, middle_y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-        return cls(
-            round(middle_y - rows / 2), round(middle_x - columns / 2), rows, columns
-        )
+        return cls(round(middle_y - rows / 2), round(middle_x - columns / 2), rows, columns)
 
     @classmethod
     def whole(cls, shape: tuple[int, int], spacing: tuple[float, float]) -> CropFrame:

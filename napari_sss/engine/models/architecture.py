@@ -45,7 +45,9 @@ class Architecture(BaseModel):
     memory_layers: int = Field(4, description="Layers of the memory attention.")
     memory_feedforward: int = Field(2048, description="Hidden width of the memory attention.")
     dropout: float = Field(0.1, description="Dropout in the memory attention.")
-    num_memories: int = Field(7, description="Slices in the memory bank, prompted one included.")
+    num_memories: int = Field(
+        7, description="Slices in the memory bank, prompted one included."
+    )
     multimask_tracking: bool = Field(
         True, description="Three candidate masks on tracked slices too, not one."
     )

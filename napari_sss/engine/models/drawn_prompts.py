@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
-from sam2.modeling.sam2_utils import LayerNorm2d
 from sam2.modeling.sam.prompt_encoder import PromptEncoder
+from sam2.modeling.sam2_utils import LayerNorm2d
 from torch import Tensor, nn
 
 NEGATIVE, POSITIVE, BOX_FIRST_CORNER, BOX_LAST_CORNER = 0, 1, 2, 3

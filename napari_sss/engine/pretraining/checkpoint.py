@@ -62,7 +62,9 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, 
     path = folder / TENSORS
     if not path.exists():
         raise ModelError(
-            f"{folder} holds no checkpoint.", "Start without --resume, or name its folder.", path
+            f"{folder} holds no checkpoint.",
+            "Start without --resume, or name its folder.",
+            path,
         )
     with safe_open(path, framework="pt") as opened:
         facts = json.loads((opened.metadata() or {})["facts"])

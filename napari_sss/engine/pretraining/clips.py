@@ -87,11 +87,20 @@ class ClipSampler:
         Decides every draw together with the batch's number.
     config : ClipConfig
         How crops are drawn.
+    worker, workers : int
+        Of several samplers that take turns, which one this is and how many there are.
     """
 
     def __init__(
-        self, generator: SceneGenerator, seed: int, config: ClipConfig | None = None
+        self,
+        generator: SceneGenerator,
+        seed: int,
+        config: ClipConfig | None = None,
+        *,
+        worker: int = 0,
+        workers: int = 1,
     ) -> None:
+        self._worker, self._workers = worker, workers
         self._generator = generator
         self._seed = seed
         self._config = config or ClipConfig()
@@ -100,8 +109,12 @@ class ClipSampler:
     def batch(self, number: int, size: int, slices: int, image_size: int) -> Batch:
         """Batch ``number``: ``size`` clips of ``slices`` slices of side ``image_size``."""
         rng = np.random.default_rng((self._seed, number))
-        first = number // self._config.batches_per_scene
-        members = [self._scene(first + k) for k in range(self._config.scenes_in_pool)]
+        turn = number // self._workers
+        first = turn // self._config.batches_per_scene
+        members = [
+            self._scene((first + k) * self._workers + self._worker)
+            for k in range(self._config.scenes_in_pool)
+        ]
         clips: list[tuple[Tensor, Tensor]] = []
         while len(clips) < size:
             scene = members[int(rng.integers(len(members)))]
@@ -255,7 +268,9 @@ def _windowed(intensities: Tensor, pooled: _Pooled, rng: np.random.Generator) ->
     """Grey values through the same window code as in use, with a jittered window."""
     if pooled.scene.modality == "CT" and rng.random() < 0.85:
         weights = np.array([w for _, _, w in CT_WINDOWS])
-        centre, width, _ = CT_WINDOWS[int(rng.choice(len(CT_WINDOWS), p=weights / weights.sum()))]
+        centre, width, _ = CT_WINDOWS[
+            int(rng.choice(len(CT_WINDOWS), p=weights / weights.sum()))
+        ]
         centre += rng.uniform(-0.1, 0.1) * width
         width *= math.exp(rng.uniform(-0.25, 0.25))
         window = IntensityWindow.from_centre(centre, width)

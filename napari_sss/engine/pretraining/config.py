@@ -32,6 +32,7 @@ class PretrainConfig(BaseModel):
     warmup: float = Field(0.02, description="Share of the training to warm up in.", ge=0, le=1)
     ema: float = Field(0.999, description="Decay of the averaged weights.", ge=0, lt=1)
     checkpoint_every: float = Field(180.0, description="Seconds between checkpoints.", gt=0)
+    workers: int = Field(1, description="Processes that generate scenes.", ge=1)
     device: str = Field("cpu", description="cpu, cuda or mps.")
     precision: Literal["float32", "bfloat16"] = Field("float32")
 

@@ -62,7 +62,8 @@ def with_correction(
     if prompts is None:
         return PointPrompts(click, label)
     return PointPrompts(
-        torch.cat([prompts.coordinates, click], dim=1), torch.cat([prompts.labels, label], dim=1)
+        torch.cat([prompts.coordinates, click], dim=1),
+        torch.cat([prompts.labels, label], dim=1),
     )
 
 

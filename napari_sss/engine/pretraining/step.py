@@ -91,9 +91,7 @@ def _follow(
             pixels = model.without_memory(here)
         else:
             prompts, mask, multimask = None, None, False
-            pixels = model.with_memory(
-                here, bank, index, backwards=backwards, slices=slices
-            )
+            pixels = model.with_memory(here, bank, index, backwards=backwards, slices=slices)
         decoded = model.decode(here, pixels, prompts, mask, multimask=multimask)
         losses.append(_answer_loss(model, decoded, target))
         if step == corrected:

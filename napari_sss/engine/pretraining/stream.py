@@ -40,7 +40,7 @@ def plan_step(config: PretrainConfig, number: int, progress: float) -> Plan:
 
 
 class BatchStream:
-    """Batches from step ``first`` on, made in a child process.
+    """Batches from step ``first`` on, in order, made in child processes that take turns.
 
     Parameters
     ----------
@@ -52,51 +52,67 @@ class BatchStream:
 
     def __init__(self, config: PretrainConfig, first: int = 0) -> None:
         context = torch.multiprocessing.get_context("spawn")
-        self._queue: Any = context.Queue(maxsize=QUEUE_LENGTH)
         self._progress: Any = context.Value("d", 0.0)
-        self._process = context.Process(
-            target=_produce, args=(config, first, self._queue, self._progress), daemon=True
-        )
-        self._process.start()
+        self._next = first
+        self._queues: list[Any] = []
+        self._processes: list[Any] = []
+        for worker in range(config.workers):
+            into = context.Queue(maxsize=QUEUE_LENGTH)
+            arguments = (config, first, worker, into, self._progress)
+            process = context.Process(target=_produce, args=arguments, daemon=True)
+            process.start()
+            self._queues.append(into)
+            self._processes.append(process)
 
     def __iter__(self) -> Iterator[tuple[Plan, Batch]]:
         while True:
+            worker = self._next % len(self._queues)
             try:
-                plan, batch = self._queue.get(timeout=POLL_SECONDS)
+                item = self._queues[worker].get(timeout=POLL_SECONDS)
             except queue.Empty:
-                if not self._process.is_alive():
+                if not self._processes[worker].is_alive():
                     raise SSSError(
-                        "The process that generates the training images has ended.",
+                        "A process that generates the training images has ended.",
                         "Resume the training; if it ends again, look at its output above.",
                     ) from None
                 continue
-            yield plan, batch
+            if item is None:
+                return
+            self._next += 1
+            yield item
 
     def tell_progress(self, progress: float) -> None:
         """Let the plans follow a training whose budget is time."""
         self._progress.value = progress
 
     def close(self) -> None:
-        """End the process."""
-        self._process.terminate()
-        self._process.join()
-        self._queue.close()
+        """End the processes."""
+        for process in self._processes:
+            process.terminate()
+            process.join()
+        for waiting in self._queues:
+            waiting.close()
 
 
 def batches(
-    config: PretrainConfig, first: int, progress: Any = None
+    config: PretrainConfig, first: int, worker: int = 0, progress: Any = None
 ) -> Iterator[tuple[Plan, Batch]]:
-    """The same batches, made in this process; what the child process runs."""
-    sampler = ClipSampler(SceneGenerator(config.seed), config.seed)
-    number = first
+    """One worker's batches, made in this process; what a child process runs.
+
+    Each worker has scenes of its own, so that none is generated twice.
+    """
+    generator = SceneGenerator(config.seed)
+    sampler = ClipSampler(generator, config.seed, worker=worker, workers=config.workers)
+    number = first + (worker - first) % config.workers
     while config.steps is None or number < config.steps:
         done = number / config.steps if config.steps else float(progress.value)
         plan = plan_step(config, number, done)
         yield plan, sampler.batch(number, plan.clips, plan.slices, plan.image_size)
-        number += 1
+        number += config.workers
 
 
-def _produce(config: PretrainConfig, first: int, into: Any, progress: Any) -> None:
+def _produce(config: PretrainConfig, first: int, worker: int, into: Any, progress: Any) -> None:
     torch.set_num_threads(1)
-    for item in batches(config, first, progress):
+    for item in batches(config, first, worker, progress):
         into.put(item)
+    into.put(None)

@@ -1,0 +1,268 @@
+"""Auto-prompt: candidates, PCSW, prompts and masks of a whole volume, with no one clicking."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from napari_sss.engine.errors import ConfigError, ModelError
+from napari_sss.engine.inference.result import (
+    Event,
+    MaskOrigin,
+    ObjectDone,
+    ObjectsFound,
+    Segmentation,
+    SegmentedObject,
+    SliceMask,
+)
+from napari_sss.engine.inference.segment import OnEvent, Stacks, segment_object
+from napari_sss.engine.jobs import JobControl
+from napari_sss.engine.models.sam2_model import Sam2Model
+from napari_sss.engine.prompts.pcsw import FoundObject, PcswConfig, pcsw
+from napari_sss.engine.prompts.presets import TissuePreset, tissue_preset
+from napari_sss.engine.prompts.reframing import object_to_source, region_to_source
+from napari_sss.engine.volumes.grid import AxisView
+from napari_sss.engine.volumes.intensity import IntensityWindow, window_for
+from napari_sss.engine.volumes.volume import Volume
+
+SourceName = Literal["intensity", "everything", "model"]
+
+TRACKING_MARGIN_MM = 12.0  # how far beyond its candidate an object may be followed
+
+
+class AutoOptions(BaseModel):
+    """What to look for, and how."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: SourceName = Field(
+        "intensity",
+        title="Prompts from",
+        description=(
+            "intensity: a tissue preset. everything: SAM-2's grid of points, linked across "
+            "slices. model: the semantic head of a trained model."
+        ),
+    )
+    preset: str | None = Field(
+        None, title="Tissue", description="Tissue preset; needed for the intensity source."
+    )
+    window: str | None = Field(
+        None,
+        title="Window",
+        description="Intensity window by name; by default the preset's or the volume's own.",
+    )
+    class_name: str | None = Field(
+        None, title="Class", description="Name for what is found; by default the preset's."
+    )
+    propagate: bool = Field(
+        True, title="Propagate", description="Follow each object through the stack."
+    )
+    first_index: int | None = Field(
+        None, title="First slice", description="Objects near this axial slice come first."
+    )
+    pcsw: PcswConfig | None = Field(
+        None, title="PCSW", description="By default the preset's constraints, all objects."
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """An object that PCSW found, with the candidate source's wish for its final mask."""
+
+    object: FoundObject
+    keep: MaskOrigin
+
+
+def auto_segment(
+    volume: Volume,
+    model: Sam2Model,
+    options: AutoOptions,
+    *,
+    window: IntensityWindow | None = None,
+    on_event: OnEvent | None = None,
+    control: JobControl | None = None,
+) -> Segmentation:
+    """Find objects, prompt them and segment them.
+
+    Parameters
+    ----------
+    volume : Volume
+        The scan, in any axis order; results are in the same order.
+    model : Sam2Model
+        Does the work.
+    options : AutoOptions
+        What to look for.
+    window : IntensityWindow, optional
+        Used instead of the one that the options name, for instance the viewer's.
+    on_event : callable, optional
+        Receives each event as it happens, in this thread.
+    control : JobControl, optional
+        For progress and cancelling.
+
+    Raises
+    ------
+    ConfigError
+        An option is missing or unknown.
+    Cancelled
+        When asked to.
+    """
+    control, emit = control or JobControl(), on_event or (lambda event: None)
+    frame = _WorkingFrame(volume)
+    preset = _preset(options)
+    grey = window or window_for(frame.volume, options.window or (preset and preset.window))
+    stacks = Stacks(frame.volume, grey, model)
+    control.report("candidates", 0)
+    coarse = _candidates(stacks, options, preset, control)
+    found = _prompted(frame.volume, coarse, options, preset, control)
+    found.sort(key=lambda f: _distance(f, frame, options.first_index))
+    emit(ObjectsFound(tuple(frame.prompts_out(f.object) for f in found)))
+    done: list[SegmentedObject] = []
+    for number, candidate in enumerate(found):
+        control.report("masks", number, len(found))
+        segmented = _segment(stacks, candidate, frame, options, emit, control)
+        emit(
+            ObjectDone(
+                segmented.prompts.id, segmented.confidence, segmented.origin, segmented.region
+            )
+        )
+        done.append(segmented)
+    control.report("masks", len(found), len(found))
+    class_ids = {name: k + 1 for k, name in enumerate(sorted(coarse))}
+    return Segmentation(volume.grid, tuple(done), class_ids)
+
+
+class _WorkingFrame:
+    """The volume in canonical axes, where the work is done, and the way back."""
+
+    def __init__(self, volume: Volume) -> None:
+        self.source = volume
+        self.view: AxisView = volume.grid.canonical_view()
+        self.volume = volume.viewed(self.view)
+
+    def prompts_out(self, found: FoundObject) -> Any:
+        return object_to_source(found.prompts, self.view, self.source.grid.shape)
+
+    def region_out(self, region: Any) -> Any:
+        return region_to_source(region, self.view, self.source.grid.shape)
+
+    def event_out(self, event: Event) -> Event:
+        """A slice's mask, where the caller's array has it."""
+        if not isinstance(event, SliceMask) or self.view == AxisView():
+            return event
+        from napari_sss.engine.inference.events import slice_to_source
+
+        return slice_to_source(event, self.view, self.source.grid.shape)
+
+
+def _preset(options: AutoOptions) -> TissuePreset | None:
+    if options.source != "intensity":
+        return None
+    if options.preset is None:
+        raise ConfigError(
+            "The intensity source needs a tissue preset.",
+            "Choose one of those that `napari-sss presets` lists.",
+        )
+    return tissue_preset(options.preset)
+
+
+def _candidates(
+    stacks: Stacks, options: AutoOptions, preset: TissuePreset | None, control: JobControl
+) -> Mapping[str, NDArray[Any]]:
+    """Coarse masks by class name."""
+    if preset is not None:
+        from napari_sss.engine.prompts.intensity_source import IntensitySource
+
+        coarse = IntensitySource(preset).candidates(stacks.volume, control)
+    elif options.source == "everything":
+        from napari_sss.engine.inference.everything import EverythingSource
+
+        coarse = EverythingSource(stacks).candidates(stacks.volume, control)
+    else:
+        raise ModelError(
+            f"The model {stacks.model.name} has no semantic head.",
+            "Choose a model that was fine-tuned by SSS, or another source of prompts.",
+        )
+    if options.class_name is not None and len(coarse) == 1:
+        return {options.class_name: next(iter(coarse.values()))}
+    return coarse
+
+
+def _prompted(
+    volume: Volume,
+    coarse: Mapping[str, NDArray[Any]],
+    options: AutoOptions,
+    preset: TissuePreset | None,
+    control: JobControl,
+) -> list[_Found]:
+    """PCSW for each class, objects numbered through."""
+    config = options.pcsw or PcswConfig()
+    if preset is not None and options.pcsw is None:
+        config = PcswConfig(constraints=preset.constraints)
+    keep: MaskOrigin = preset.keep if preset is not None else "sam2"
+    found: list[_Found] = []
+    for name in sorted(coarse):
+        control.report("prompts", 0)
+        objects = pcsw(
+            coarse[name],
+            volume.grid,
+            config,
+            class_name=name,
+            intensities=volume.array,
+            first_id=len(found) + 1,
+            control=control,
+        )
+        found += [_Found(o, keep) for o in objects]
+    return found
+
+
+def _segment(
+    stacks: Stacks,
+    found: _Found,
+    frame: _WorkingFrame,
+    options: AutoOptions,
+    emit: OnEvent,
+    control: JobControl,
+) -> SegmentedObject:
+    """SAM-2's mask of one object, beside its candidate."""
+    candidate, prompts = found.object.region, found.object.prompts
+    limits = None
+    if candidate.voxels:
+        thickness = stacks.volume.grid.spacing[0]
+        margin = max(2, round(TRACKING_MARGIN_MM / thickness))
+        first, count = candidate.offset[0], candidate.mask.shape[0]
+        limits = (
+            max(0, first - margin),
+            min(frame.volume.grid.shape[0], first + count + margin) - 1,
+        )
+    tracked = segment_object(
+        stacks,
+        prompts,
+        propagate=options.propagate,
+        limits=limits,
+        emit=lambda event: emit(frame.event_out(event)),
+        check=control.check,
+    )
+    use_candidate = found.keep == "candidate" and options.propagate
+    confidence = found.object.confidence if use_candidate else (
+        (found.object.confidence * tracked.confidence) ** 0.5
+    )  # fmt: skip
+    sam2, coarse = frame.region_out(tracked.region), frame.region_out(candidate)
+    return SegmentedObject(
+        replace(frame.prompts_out(found.object), confidence=confidence),
+        coarse if use_candidate else sam2,
+        confidence,
+        "candidate" if use_candidate else "sam2",
+        candidate=coarse,
+        sam2=sam2,
+    )
+
+
+def _distance(found: _Found, frame: _WorkingFrame, first_index: int | None) -> float:
+    """How far an object's best slice is from the one on screen; large objects first else."""
+    if first_index is None:
+        return -found.object.region.voxels
+    return abs(frame.prompts_out(found.object).prompts[0].index - first_index)
