@@ -19,6 +19,7 @@ from napari_sss.engine.cli.terminal import Stopwatch, terminal_job
 
 if TYPE_CHECKING:
     from napari_sss.engine.cli.arguments import Subparsers
+    from napari_sss.engine.volumes.volume import Volume
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -62,41 +63,34 @@ def run(args: argparse.Namespace) -> int:
     """Read, prompt, segment, write."""
     outputs = Outputs.of(args)
     outputs.check(args.image)
-    results = _segmented(args)
+    watch = Stopwatch()
+    volume = read_image(args)
+    watch.lap("read")
+    results = auto_results(volume, args, watch)
     write_results(results, outputs)
     tell_results(results, outputs, as_json=args.json)
     return ExitCode.OK
 
 
-def _segmented(args: argparse.Namespace) -> Results:
-    watch = Stopwatch()
-    volume = read_image(args)
-    watch.lap("read")
-
-    # Only now: what cannot be read is refused before anyone has waited for torch.
+def auto_results(volume: Volume, args: argparse.Namespace, watch: Stopwatch) -> Results:
+    """Segment a volume as the arguments of the command say."""
+    # Not before the scan was read: a faulty file is refused before anyone waits for torch.
     from napari_sss.engine.inference.auto import AutoOptions, auto_segment
+    from napari_sss.engine.prompts.presets import tissue_preset
     from napari_sss.engine.reports.sidecar import ModelIdentity
     from napari_sss.engine.volumes.intensity import window_for
 
-    options = AutoOptions(
-        source=args.source, preset=args.preset, window=args.window, propagate=args.propagate
-    )
-    window = window_for(volume, args.window)
+    preset_window = None
+    if args.source == "intensity":
+        preset_window = tissue_preset(args.preset).window
+    window = window_for(volume, args.window or preset_window)
+    options = AutoOptions(source=args.source, preset=args.preset, propagate=args.propagate)
     model = load_chosen_model(args)
     watch.lap("model")
     with terminal_job() as control:
-        segmentation = auto_segment(volume, model, options, control=control)
+        segmentation = auto_segment(volume, model, options, window=window, control=control)
     watch.lap("segment")
+    settings = {"command": args.command, **options.model_dump(mode="json", exclude_none=True)}
     return Results(
-        volume,
-        segmentation,
-        ModelIdentity.of(model),
-        window,
-        {
-            "command": "auto",
-            "source": args.source,
-            "preset": args.preset,
-            "propagate": args.propagate,
-        },
-        watch.seconds,
+        volume, segmentation, ModelIdentity.of(model), window, settings, watch.seconds
     )

@@ -10,12 +10,19 @@ from collections.abc import Sequence
 from types import ModuleType, TracebackType
 
 from napari_sss._version import __version__
-from napari_sss.engine.cli import auto, info, models, segment
+from napari_sss.engine.cli import auto, demo, info, models, pretrain, segment
 from napari_sss.engine.cli.exit_codes import ExitCode, exit_code_of
 from napari_sss.engine.cli.output import tell
 from napari_sss.engine.errors import Cancelled, SSSError
 
-COMMANDS: tuple[ModuleType, ...] = (info, auto, segment, models)
+COMMANDS: tuple[ModuleType, ...] = (
+    info,
+    auto,
+    segment,
+    models,
+    pretrain,
+    demo,
+)
 
 _DESCRIPTION = """\
 Prompts and SAM-2 masks for CT and MR volumes, without a viewer. For research, not for

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from napari_sss.engine.errors import PromptError
 if TYPE_CHECKING:
     from napari_sss.engine.cli.arguments import Subparsers
     from napari_sss.engine.prompts.types import PromptSet
+    from napari_sss.engine.volumes.volume import Volume
 
 
 def add_parser(subparsers: Subparsers) -> None:
@@ -47,24 +47,25 @@ def add_parser(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Read, segment, write."""
-    outputs = Outputs.of(args)
-    outputs.check(args.image, args.prompts)
-    results = _segmented(args)
-    write_results(results, outputs)
-    tell_results(results, outputs, as_json=args.json)
-    return ExitCode.OK
-
-
-def _segmented(args: argparse.Namespace) -> Results:
     from napari_sss.engine.prompts.promptfile import read_prompts
 
+    outputs = Outputs.of(args)
+    outputs.check(args.image, args.prompts)
     watch = Stopwatch()
     prompts = read_prompts(args.prompts)
     args.frame = _agreed_frame(args, prompts)
     volume = read_image(args)
     watch.lap("read")
+    results = _results(volume, prompts, args, watch)
+    write_results(results, outputs)
+    tell_results(results, outputs, as_json=args.json)
+    return ExitCode.OK
 
-    # Only now: what cannot be read is refused before anyone has waited for torch.
+
+def _results(
+    volume: Volume, prompts: PromptSet, args: argparse.Namespace, watch: Stopwatch
+) -> Results:
+    # Not before the scan was read: a faulty file is refused before anyone waits for torch.
     from napari_sss.engine.inference.segment import segment_prompts
     from napari_sss.engine.reports.sidecar import ModelIdentity
     from napari_sss.engine.volumes.intensity import window_for
@@ -74,21 +75,12 @@ def _segmented(args: argparse.Namespace) -> Results:
     watch.lap("model")
     with terminal_job() as control:
         segmentation = segment_prompts(
-            volume,
-            replace(prompts, frame=volume.source.frame),
-            model,
-            window=window,
-            propagate=args.propagate,
-            control=control,
+            volume, prompts, model, window=window, propagate=args.propagate, control=control
         )
     watch.lap("segment")
+    settings = {"command": args.command, "propagate": args.propagate}
     return Results(
-        volume,
-        segmentation,
-        ModelIdentity.of(model),
-        window,
-        {"command": "segment", "propagate": args.propagate},
-        watch.seconds,
+        volume, segmentation, ModelIdentity.of(model), window, settings, watch.seconds
     )
 
 
