@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_sss.engine.errors import ModelError
 from napari_sss.engine.jobs import JobControl
+from napari_sss.engine.models.environment import prepare_for_torch
 from napari_sss.engine.models.files import cached_sha256, sha256_of
 from napari_sss.engine.models.registry import (
     EMBEDDED,
@@ -19,7 +20,9 @@ from napari_sss.engine.models.registry import (
 
 if TYPE_CHECKING:
     import torch
+    from sam2.modeling.sam2_base import SAM2Base
 
+    from napari_sss.engine.models.architecture import Architecture
     from napari_sss.engine.models.sam2_model import Sam2Model
 
 logger = logging.getLogger(__name__)
@@ -70,7 +73,8 @@ def load_model(
     name_or_path : str or Path
         A name of the registry, a checkpoint file, or the folder of a trained model.
     device : str or torch.device, optional
-        Where it computes; None takes the fastest there is.
+        Where it computes; None takes the fastest there is. Where the device has no room for
+        the weights the CPU is used instead, with a warning; the model says where it is.
     image_size : int, optional
         Side of the model's square input in pixels, a multiple of 32; None takes the one it
         was trained with.
@@ -85,12 +89,12 @@ def load_model(
     DeviceError
         The device is absent.
     """
+    path, known = locate(name_or_path)
+    prepare_for_torch()
     from napari_sss.engine.models.architecture import build_sam2
     from napari_sss.engine.models.checkpoint import fill, read_checkpoint
-    from napari_sss.engine.models.devices import choose_device, precision_for
-    from napari_sss.engine.models.sam2_model import Sam2Model
+    from napari_sss.engine.models.devices import choose_device
 
-    path, known = locate(name_or_path)
     chosen = choose_device(None if device is None else str(device))
     checkpoint = read_checkpoint(path)
     architecture = checkpoint.architecture
@@ -99,17 +103,37 @@ def load_model(
         architecture = architecture.at(image_size)
     net = build_sam2(architecture)
     fill(net, checkpoint)
-    net.eval()
-    model = Sam2Model(
-        net,
-        architecture,
-        chosen,
-        precision_for(chosen) if precision is None else precision,
-        known.name if known else str(path),
-        cached_sha256(path),
-    )
-    logger.info("Loaded %s (%s) on %s", model.name, checkpoint.kind, chosen)
+    name = known.name if known else str(path)
+    model = _placed(net.eval(), architecture, chosen, precision, name, cached_sha256(path))
+    logger.info("Loaded %s (%s) on %s", name, checkpoint.kind, model.device)
     return model
+
+
+def _placed(
+    net: SAM2Base,
+    architecture: Architecture,
+    device: torch.device,
+    precision: torch.dtype | None,
+    name: str,
+    sha256: str,
+) -> Sam2Model:
+    """The model on its device, or on the CPU where that has no room for it."""
+    import torch
+
+    from napari_sss.engine.models.devices import precision_for
+    from napari_sss.engine.models.memory import is_out_of_memory
+    from napari_sss.engine.models.sam2_model import Sam2Model
+
+    try:
+        return Sam2Model(
+            net, architecture, device, precision or precision_for(device), name, sha256
+        )
+    except RuntimeError as error:
+        if device.type == "cpu" or not is_out_of_memory(error):
+            raise
+        logger.warning("%s has no room for %s: using the CPU, slower.", device, name)
+    cpu = torch.device("cpu")
+    return Sam2Model(net, architecture, cpu, precision or precision_for(cpu), name, sha256)
 
 
 def locate(name_or_path: str | Path) -> tuple[Path, ModelEntry | None]:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from napari_sss.engine.errors import ModelError
-from napari_sss.engine.models import files, loading, registry
+from napari_sss.engine.models import devices, files, loading, registry
 from napari_sss.engine.models.checkpoint import card_path, write_checkpoint
 from napari_sss.engine.models.loading import load_model, locate, verify_model
 
@@ -173,3 +173,19 @@ def test_verifying_a_truncated_model(trained):
     report = verify_model(path)
     assert not report.ok
     assert "truncated" in report.detail
+
+
+def test_a_device_without_room_leaves_the_work_to_the_cpu(trained, monkeypatch, caplog):
+    real = torch.nn.Module.to
+
+    def full(self, device, *rest):
+        if torch.device(device).type == "meta":  # stands for a GPU whose memory is taken
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+        return real(self, device, *rest)
+
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    monkeypatch.setattr(devices, "choose_device", lambda _: torch.device("meta"))
+    with caplog.at_level("WARNING"):
+        loaded = load_model(trained, device="cuda")
+    assert loaded.device == torch.device("cpu")
+    assert "meta has no room for" in caplog.text
