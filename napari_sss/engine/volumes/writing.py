@@ -168,7 +168,7 @@ def write_json(content: Mapping[str, Any], path: Path | str) -> Path:
 
 
 @contextmanager
-def replacing(path: Path, suffix: str) -> Iterator[Path]:
+def replacing(path: Path, suffix: str, *, make_folder: bool = False) -> Iterator[Path]:
     """Give a name beside ``path`` to write to; on success it takes the place of ``path``.
 
     Parameters
@@ -177,6 +177,8 @@ def replacing(path: Path, suffix: str) -> Iterator[Path]:
         The final file.
     suffix : str
         The extension the temporary name needs.
+    make_folder : bool
+        Make the folder where it is missing.
 
     Raises
     ------
@@ -185,6 +187,8 @@ def replacing(path: Path, suffix: str) -> Iterator[Path]:
     """
     beside: Path | None = None
     try:
+        if make_folder:
+            path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(suffix, f".{path.name}.", path.parent)
         os.close(handle)
         beside = Path(name)
