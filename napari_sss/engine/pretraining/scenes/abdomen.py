@@ -26,6 +26,7 @@ from .torso import (
     INFINITE,
     Trunk,
     paint_cells,
+    paint_clutter,
     paint_lesions,
     paint_ribs,
     paint_spine,
@@ -62,19 +63,20 @@ def paint_abdomen(canvas: Canvas, draws: Draws) -> None:
 
 def paint_gut(canvas: Canvas, draws: Draws, trunk: Trunk) -> None:
     """Loops with a wall, mixed content and gas in the front of the cavity."""
-    region = intersection(
-        grown(trunk.cavity, -0.03),
-        placed(
-            ellipsoid((INFINITE, trunk.half_y * 0.62, trunk.half_x * 0.95)),
-            (0, -trunk.half_y * 0.3, 0),
-        ),
+    front = placed(
+        ellipsoid((INFINITE, trunk.half_y * 0.62, trunk.half_x * 0.95)),
+        (0, -trunk.half_y * 0.3, 0),
     )
-    if draws.chance(0.45):
+    region = intersection(grown(trunk.cavity, -0.03), front)
+    paint_clutter(canvas, draws, grown(trunk.cavity, -0.03))
+    if draws.chance(0.5):
         extents = (canvas.extent[0] / 2, trunk.half_y * 0.8, trunk.half_x * 0.9)
-        tissues = ("gut", "gut_wall", "stool", "gut")
-        gap = draws.uniform(-1.0, 6.0)
-        paint_cells(canvas, draws, region, extents, draws.integer(6, 10), tissues, gap)
-    for _ in range(draws.integer(3, 7)):
+        tissues = ("gut_wall", "gut", "gut_wall", "stool")
+        gap = draws.uniform(-1.0, 7.0)
+        count = draws.integer(8, 16)
+        hollow = draws.uniform(1.5, 4.0)
+        paint_cells(canvas, draws, region, extents, count, tissues, gap, hollow=hollow)
+    for _ in range(draws.integer(4, 9)):
         _paint_loop(canvas, draws, trunk)
 
 
@@ -228,7 +230,11 @@ def _paint_kidney(
             canvas.group(label, inner)
     if draws.chance(0.7):
         core = intersection(grown(outer, -0.5), grown(sinus, 0.5))
-        canvas.paint(rough(core, 0.2, FINE), draws.choice(("fat", "urine", "fat")), None)
+        canvas.paint(
+            rough(core, 0.2, FINE),
+            draws.choice(("fat", "urine", "fat")),
+            draws.choice((None, 0)),
+        )
     return parts
 
 

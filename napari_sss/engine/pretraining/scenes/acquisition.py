@@ -52,7 +52,7 @@ def _scan_ct(
     spacing: tuple[float, float, float],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     image = blur_plane(image, draws.uniform(0.3, 0.9))
-    level = draws.log_uniform(4, 28)
+    level = draws.log_uniform(5, 30)
     grain = draws.choice((0.0, 0.6, 1.0), (2, 3, 2))
     noise = correlated_noise(draws, image, grain)
     if draws.chance(0.3):

@@ -154,7 +154,7 @@ class Palette:
         self.unit = 1.0 if modality == "CT" else draws.uniform(3.0, 6.0)
         """Size of one HU of soft-tissue contrast in the palette's units."""
         if draws.chance(camouflage):
-            self._compress(draws.uniform(0.15, 0.6))
+            self._compress(draws.uniform(0.22, 0.7))
         self._texture = draws.log_uniform(0.4, 2.0)
 
     def mean(self, name: str) -> float:

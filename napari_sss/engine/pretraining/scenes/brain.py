@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import torch
+
 from .canvas import COARSE, FINE, MEDIUM, Canvas
 from .draws import Draws
 from .shapes import (
@@ -52,7 +54,7 @@ def paint_brain(canvas: Canvas, draws: Draws) -> None:
         paint_lesions(canvas, draws, brain, (0.0, 0.0, 0.0), reach, white)
 
 
-def _ridges(points: Points):  # type: ignore[no-untyped-def]
+def _ridges(points: Points) -> torch.Tensor:
     """Folds: high in narrow bands where the noise changes sign."""
     return 1.0 - 1.6 * (points.noise[MEDIUM] + 0.6 * points.noise[FINE]).abs().clamp(max=1.2)
 

@@ -105,8 +105,9 @@ class Canvas:
 
     def paint_values(self, values: torch.Tensor, tissue: Tissue, label: int | None) -> None:
         """As :meth:`paint`, given the implicit function's values on the grid, (Z, Y, X)."""
-        box = (slice(None), slice(None), slice(None))
-        self._lay(box, values, tissue.render(self.points), label)
+        box = self._box_of(values < 0, stride=1)
+        if box is not None:
+            self._lay(box, values[box], tissue.render(self.points.box(box)), label)
 
     def _lay(
         self,
@@ -130,15 +131,19 @@ class Canvas:
             if values.shape[axis] > 1:
                 step = torch.maximum(step, values.diff(dim=axis).abs().amax())
         near = values < torch.minimum(step, values.new_tensor(4.0) + values.amin().abs())
-        if not bool(near.any()):
-            return None
+        return self._box_of(near, _STRIDE)
+
+    def _box_of(self, near: torch.Tensor, stride: int) -> tuple[slice, slice, slice] | None:
+        """The box around what is true in every ``stride``-th pixel, one step wider."""
         box = []
         for axis, length in enumerate(self.shape):
             others = tuple(a for a in range(3) if a != axis)
             hits = torch.nonzero(near.any(dim=others[1]).any(dim=others[0])).flatten()
-            stride = 1 if axis == 0 else _STRIDE
-            low = max(0, (int(hits[0]) - 1) * stride)
-            high = min(length, (int(hits[-1]) + 2) * stride)
+            if len(hits) == 0:
+                return None
+            step = 1 if axis == 0 else stride
+            low = max(0, (int(hits[0]) - 1) * step)
+            high = min(length, (int(hits[-1]) + 2) * step)
             box.append(slice(low, high))
         return box[0], box[1], box[2]
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 
+from .appearance import Tissue
 from .canvas import COARSE, COARSE_2, FINE, MEDIUM, Canvas
 from .draws import Draws
 from .shapes import (
@@ -24,7 +26,16 @@ from .shapes import (
     star,
     without,
 )
-from .torso import INFINITE, Trunk, below, paint_lesions, paint_ribs, paint_spine, paint_wall
+from .torso import (
+    INFINITE,
+    Trunk,
+    below,
+    paint_lesions,
+    paint_ribs,
+    paint_spine,
+    paint_vessel_tree,
+    paint_wall,
+)
 
 
 def paint_heart_scene(canvas: Canvas, draws: Draws) -> None:
@@ -53,11 +64,11 @@ def paint_surroundings(
 ) -> None:
     """Mediastinal fat and muscle around, liver and stomach below, the aorta behind."""
     z, y, x = centre
-    size = radius * draws.uniform(1.05, 1.8)
-    fat = placed(star(draws, (size * 1.6, size, size * 1.2), 0.2), (z, y, x - 0.4 * radius))
+    size = radius * draws.uniform(1.0, 1.7)
+    fat = placed(star(draws, (size * 1.6, size, size * 1.2), 0.1), (z, y, x - 0.4 * radius))
     inside = grown(trunk.cavity, -0.02)
     fill = draws.choice(("mediastinum", "mediastinum", "muscle", "liver"))
-    canvas.paint(intersection(rough(fat, 0.1, MEDIUM), inside), fill, 0)
+    canvas.paint(intersection(rough(fat, 0.04, MEDIUM), inside), fill, 0)
     side = draws.sign()
     if draws.chance(0.75):
         floor = y + radius * draws.uniform(0.9, 1.6)
@@ -69,7 +80,10 @@ def paint_surroundings(
             ellipsoid((INFINITE, 70, draws.uniform(60, 130))), (0, floor + 55, x + side * 50)
         )
         shape = intersection(rough(dome, 5, COARSE), lambda p: wide(p) * 60)
-        canvas.paint(intersection(shape, lambda p: inside(p) * 60), "liver", label)
+        shape = intersection(shape, lambda p: inside(p) * 60)
+        canvas.paint(shape, "liver", label)
+        root = (z, floor + 40, x + side * 50)
+        paint_vessel_tree(canvas, draws, shape, root, 60.0, "venous_blood")
     if draws.chance(0.5):
         place = (
             z,
@@ -84,6 +98,9 @@ def paint_surroundings(
     aorta = placed(ellipsoid((INFINITE, 11, 11)), place)
     canvas.paint(grown(aorta, 0.15), "mediastinum", 0)
     canvas.paint(aorta, "blood", canvas.new_label())
+
+
+Placing = Callable[[Shape], Shape]
 
 
 @dataclass(frozen=True)
@@ -176,7 +193,10 @@ def _left_ventricle(draws: Draws, radius: float) -> _Ventricle:
     return _Ventricle(outer, inner, lambda p: base(p) / length, radius, length)
 
 
-def _paint_left(canvas, draws, place, left, muscle, pool):  # type: ignore[no-untyped-def]
+def _paint_left(
+    canvas: Canvas, draws: Draws, place: Placing, left: _Ventricle, muscle: Tissue, pool: Tissue
+) -> tuple[int, int]:
+    """The ring and what it encloses; returns their labels."""
     ring, lumen = canvas.new_label(), canvas.new_label()
     outer = rough(left.outer, draws.uniform(0.0, 0.04), MEDIUM)
     canvas.paint(place(intersection(outer, left.base)), muscle, ring)
@@ -200,16 +220,25 @@ def _paint_left(canvas, draws, place, left, muscle, pool):  # type: ignore[no-un
     return ring, lumen
 
 
-def _paint_right(canvas, draws, place, left, muscle, pool):  # type: ignore[no-untyped-def]
+def _paint_right(
+    canvas: Canvas, draws: Draws, place: Placing, left: _Ventricle, muscle: Tissue, pool: Tissue
+) -> int:
+    """The crescent, to be painted before the ring it hugs; returns its label."""
     radius = left.radius
-    across = radius * draws.uniform(0.8, 1.35)
-    deep = radius * draws.uniform(0.7, 1.2)
-    shift = radius * draws.uniform(0.65, 1.15)
-    shape = star(draws, (left.length * draws.uniform(0.7, 1.0), across, deep), 0.08)
+    # The free wall runs from one side of the septum to the other: the nearer the middle of
+    # the crescent lies to the left ventricle's, the sharper its corners.
+    shift = radius * draws.uniform(0.4, 1.1)
+    deep = radius * draws.uniform(1.15, 2.0) - shift * draws.uniform(0.3, 0.7)
+    across = radius * draws.uniform(0.85, 1.4)
+    radii = (left.length * draws.uniform(0.7, 1.0), across, deep)
+    if draws.chance(0.4):
+        shape = ellipsoid(radii, draws.uniform(1.4, 2.0))
+    else:
+        shape = star(draws, radii, draws.uniform(0.04, 0.16))
     height = draws.uniform(-0.1, 0.35) * left.length
     outer = placed(shape, (height, radius * draws.normal(0, 0.15), -shift))
     outer = intersection(rough(outer, draws.uniform(0.02, 0.1), COARSE_2), left.base)
-    wall = draws.uniform(1.2, 5.0) / radius
+    wall = draws.log_uniform(1.0, 5.0) / radius
     label = canvas.new_label()
     canvas.paint(
         place(grown(outer, wall)), muscle, canvas.new_label() if draws.chance(0.2) else 0
@@ -223,7 +252,14 @@ def _paint_right(canvas, draws, place, left, muscle, pool):  # type: ignore[no-u
     return label
 
 
-def _paint_base(canvas, draws, place, left, pool, other_pool):  # type: ignore[no-untyped-def]
+def _paint_base(
+    canvas: Canvas,
+    draws: Draws,
+    place: Placing,
+    left: _Ventricle,
+    pool: Tissue,
+    other_pool: Tissue,
+) -> None:
     """Atria and the roots of the great vessels above the valves."""
     top = left.length * 0.75
     for shift, fill in ((0.15, pool), (-1.2, other_pool)):

@@ -21,7 +21,7 @@ from .shapes import (
     rough,
     star,
 )
-from .torso import INFINITE, paint_cells, paint_lesions, paint_wall
+from .torso import INFINITE, Trunk, paint_cells, paint_clutter, paint_lesions, paint_wall
 
 
 def paint_bone(
@@ -58,19 +58,22 @@ def paint_pelvis(canvas: Canvas, draws: Draws) -> None:
     )
     bowl = rough(bowl, 0.06, COARSE)
     canvas.paint(bowl, "fat", 0)
+    paint_clutter(canvas, draws, bowl)
     if draws.chance(0.6):
         paint_gut(canvas, draws, trunk)
-    _paint_hips(canvas, draws, trunk.half_y, trunk.half_x)
+    _paint_hips(canvas, draws, trunk)
     _paint_organs(canvas, draws, trunk.half_y)
 
 
-def _paint_hips(canvas: Canvas, draws: Draws, half_y: float, half_x: float) -> None:
+def _paint_hips(canvas: Canvas, draws: Draws, trunk: Trunk) -> None:
     """Iliac wings, femoral heads in their sockets, the sacrum."""
+    half_y, half_x = trunk.half_y, trunk.half_x
     slope, size = draws.uniform(0.2, 0.9), draws.uniform(21, 27)
     socket_z, apart = draws.uniform(-50, 10), draws.uniform(0.62, 0.78) * half_x
     wings, heads = [], []
     for side in (-1.0, 1.0):
         wing = _wing(draws, side * 0.62 * half_x, slope * side, half_y, socket_z)
+        wing = intersection(wing, lambda p: (trunk.muscle(p) + 0.04) * half_y)
         wings.append(paint_bone(canvas, draws, wing, draws.uniform(1.2, 2.5)))
         if draws.chance(0.7):
             centre = (socket_z, 0.1 * half_y, side * apart)

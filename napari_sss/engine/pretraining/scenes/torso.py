@@ -19,6 +19,7 @@ from .shapes import (
     intersection,
     placed,
     rough,
+    specks,
     star,
     tube,
     union,
@@ -56,6 +57,8 @@ def paint_wall(canvas: Canvas, draws: Draws, power: float = 2.3) -> Trunk:
     half_x = inner + fat + wall
     half_y = inner * draws.uniform(0.6, 0.82) + fat + wall
     body = rough(ellipsoid((INFINITE, half_y, half_x), power), 0.025, COARSE)
+    if canvas.palette.modality == "CT" and draws.chance(0.5):
+        _paint_table(canvas, draws, half_y, half_x)
     canvas.paint(body, "skin")
     canvas.paint(_inset(body, half_y, draws.uniform(1.5, 3)), "fat")
     muscle = rough(_inset(body, half_y, fat + 2), 0.03, COARSE + 1)
@@ -68,6 +71,32 @@ def paint_wall(canvas: Canvas, draws: Draws, power: float = 2.3) -> Trunk:
     canvas.paint(cavity, "fat", 0)
     depth = half_y - fat - wall
     return Trunk(depth, inner, cavity, muscle, 0.55 * depth)
+
+
+def _paint_table(canvas: Canvas, draws: Draws, half_y: float, half_x: float) -> None:
+    """The scanner's table behind the body: a thin curved plate."""
+    curve = draws.uniform(1.5, 4.0) * half_x
+    top = half_y + draws.uniform(2, 25)
+    bend = ellipsoid((INFINITE, curve, curve))
+    plate = placed(bend, (0, top - curve, 0))
+    thickness = draws.uniform(1.0, 3.0) / curve
+    rim = intersection(lambda p: plate(p).abs() - thickness, lambda p: (top - 60 - p.y) / curve)
+    canvas.paint(rim, "table")
+
+
+def paint_clutter(canvas: Canvas, draws: Draws, region: Shape) -> None:
+    """Small vessels, nodes and strands in fat, which are no objects."""
+    for name in ("venous_blood", "gut_wall"):
+        if draws.chance(0.6):
+            spots = specks(FINE, draws.uniform(1.0, 2.0), 0.3)
+            canvas.paint(intersection(region, spots), name)
+    if draws.chance(0.5):
+        level = draws.uniform(0.1, 0.3)
+        strands = intersection(
+            lambda p: (p.noise[MEDIUM] + 0.4 * p.noise[FINE]).abs() - level * 0.4,
+            specks(COARSE + 1, draws.uniform(-0.3, 0.8)),
+        )
+        canvas.paint(intersection(region, strands), draws.choice(("muscle", "venous_blood")))
 
 
 def _inset(shape: Shape, half: float, depth: float) -> Shape:
@@ -90,7 +119,7 @@ def paint_spine(canvas: Canvas, draws: Draws, trunk: Trunk) -> None:
     bone = rough(union(body, arch, processes), 0.06, MEDIUM)
     bone = intersection(bone, grown(trunk.muscle, 0.05))
     canvas.paint(bone, "cortical_bone", label)
-    marrow = grown(bone, -draws.uniform(0.06, 0.16))
+    marrow = grown(bone, -draws.uniform(0.035, 0.1))
     canvas.paint(marrow, "marrow", label)
     disc = canvas.new_label()
     canvas.paint(_periodic(grown(body, 0.03), pitch, phase, -0.75), "disc", disc)
@@ -136,20 +165,23 @@ def paint_back_muscles(
 
 def paint_ribs(canvas: Canvas, draws: Draws, trunk: Trunk) -> None:
     """Ribs: slanted bands in a shell just outside the cavity; each section an object."""
-    pitch, slope = draws.uniform(24, 34), draws.uniform(-0.9, 0.9)
-    half = draws.uniform(3.5, 5.0) / trunk.half_y
-    level = draws.uniform(1.2, 2.2) * half
+    pitch, slope = draws.uniform(24, 36), draws.sign() * draws.uniform(0.4, 1.6)
+    half = draws.uniform(3.0, 4.8)
+    level = draws.uniform(0.8, 2.2) * half
+    width = draws.uniform(5.0, 8.0)
 
     def band(points: Points) -> torch.Tensor:
-        shell = (trunk.cavity(points) - level).abs() - half
+        across = trunk.cavity(points) * trunk.half_y - level
         height = points.z + slope * points.y + 3 * points.noise[COARSE]
-        gap = -torch.cos(height * (2 * math.pi / pitch)) - 0.15
-        front = (-points.y / trunk.half_y - 0.75) * 0.3
-        return torch.maximum(torch.maximum(shell, gap * 0.1), front)
+        phase = (height / pitch).frac().abs_()
+        along = (torch.minimum(phase, 1 - phase)) * pitch
+        round_bar = ((across / half).square() + (along / width).square()).sqrt() - 1.0
+        front = (-points.y / trunk.half_y - 0.8) * 2.0
+        return torch.maximum(round_bar, front)
 
     label = canvas.new_label(split=True)
     canvas.paint(band, "cortical_bone", label)
-    canvas.paint(grown(band, -0.4 * half), "marrow", label)
+    canvas.paint(grown(band, -draws.uniform(0.25, 0.45)), "marrow", label)
 
 
 def paint_vessels(canvas: Canvas, draws: Draws, trunk: Trunk) -> None:
@@ -190,8 +222,11 @@ def paint_cells(
     tissues: tuple[str, ...],
     gap: float,
     middle_x: float = 0.0,
+    hollow: float = 0.0,
 ) -> list[int]:
     """Fill a region with touching bodies: an anisotropic power diagram of random seeds.
+
+    All distances are computed before painting, once for all bodies.
 
     Parameters
     ----------
@@ -203,49 +238,51 @@ def paint_cells(
         Width in mm of the fat between neighbours; below 0 they touch.
     middle_x : float
         The x of the box's middle, mm.
+    hollow : float
+        Where above 0, most bodies get a wall of about this many mm and a content of gut.
 
     Returns
     -------
     list of int
         The objects' labels.
     """
-    labels = []
-    cells = []
+    points, palette = canvas.points, canvas.palette
+    edge = region(points) * 60.0
+    distances = []
     for _ in range(count):
         z, y, x = (draws.uniform(-e, e) for e in extents)
-        seed = (z, y, x + middle_x)
         stretch = draws.uniforms(0.6, 1.6, 3)
-        cells.append((seed, stretch, draws.uniform(-12, 12)))
-    for index, cell in enumerate(cells):
-        others = [other for other in cells if other is not cell]
-        shape = intersection(_cell(cell, others, gap), lambda p: region(p) * 60.0)
-        label = canvas.new_label()
-        tissue = canvas.palette.tissue(tissues[index % len(tissues)])
-        canvas.paint(rough(shape, 1.2, MEDIUM), tissue, label)
-        labels.append(label)
+        dz = (points.z - z) * stretch[0]
+        dy = (points.y - y) * stretch[1]
+        dx = (points.x - x - middle_x) * stretch[2]
+        squared = dz.square_().add_(dy.square_()).add_(dx.square_())
+        distances.append(squared.sqrt_().sub_(draws.uniform(-12, 12)))
+    nearest, second = _two_smallest(distances)
+    bumps = points.noise[MEDIUM] * 1.2 + gap
+    labels = []
+    for index, distance in enumerate(distances):
+        rival = torch.where(distance <= nearest, second, nearest)
+        values = torch.maximum(distance - rival + bumps, edge)
+        labels.append(canvas.new_label())
+        tissue = palette.tissue(tissues[index % len(tissues)])
+        canvas.paint_values(values, tissue, labels[-1])
+        if hollow > 0 and draws.chance(0.7):
+            content = palette.tissue(draws.choice(("gut", "stool", "fluid", "gut")))
+            canvas.paint_values(values + hollow, content, labels[-1])
+            if draws.chance(0.3):
+                level = draws.uniform(-0.8, 0.6) * extents[1]
+                gas = torch.maximum(values + hollow, points.y - level)
+                canvas.paint_values(gas, palette.tissue("gas"), labels[-1])
     return labels
 
 
-Cell = tuple[tuple[float, float, float], list[float], float]
-
-
-def _cell(cell: Cell, others: list[Cell], gap: float) -> Shape:
-    """Where the cell's own distance is smallest, by at least ``gap``."""
-
-    def distance(points: Points, of: Cell) -> torch.Tensor:
-        (z, y, x), stretch, weight = of
-        dz = (points.z - z) * stretch[0]
-        dy = (points.y - y) * stretch[1]
-        dx = (points.x - x) * stretch[2]
-        return (dz * dz + dy * dy + dx * dx).sqrt_().sub_(weight)
-
-    def nearest(points: Points) -> torch.Tensor:
-        rival = distance(points, others[0])
-        for other in others[1:]:
-            rival = torch.minimum(rival, distance(points, other))
-        return distance(points, cell) - rival + gap
-
-    return nearest
+def _two_smallest(fields: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """At each voxel the smallest and the second smallest of the fields' values."""
+    first, second = torch.minimum(fields[0], fields[1]), torch.maximum(fields[0], fields[1])
+    for field in fields[2:]:
+        second = torch.minimum(second, torch.maximum(first, field))
+        first = torch.minimum(first, field)
+    return first, second
 
 
 def paint_lesions(
@@ -274,7 +311,7 @@ def paint_vessel_tree(
     ends = [(root, draws.uniform(-math.pi, math.pi), draws.normal(0, 0.3), 4.5)]
     fill = canvas.palette.tissue(tissue)
     shapes = []
-    for _ in range(draws.integer(4, 8)):
+    for _ in range(draws.integer(5, 14)):
         place, heading, lift, radius = ends.pop(0)
         step = length * draws.uniform(0.25, 0.5)
         end = (
