@@ -193,8 +193,8 @@ def labels_to_source(
     labels = np.ascontiguousarray(view.undo(np.asarray(array)))
     if grid is not None and tuple(labels.shape) != tuple(grid.shape):
         raise GeometryError(
-            f"The labels have the shape {tuple(np.shape(array))}, not that of the scan they were "
-            "made for.",
+            f"The labels have the shape {tuple(np.shape(array))}, not that of the scan "
+            "they were made for.",
             "Was the layer cropped or resampled? Save a layer of the scan's own size.",
         )
     return labels
