@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import torch
 
 from napari_sss.engine.errors import DeviceError
 from napari_sss.engine.jobs import JobControl
+from napari_sss.engine.models.devices import precision_for
+
+if TYPE_CHECKING:
+    from napari_sss.engine.models.sam2_model import Sam2Model
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +85,8 @@ def run_with_fallback(
     device : torch.device
         Where to begin.
     move : callable, optional
-        Moves what ``work`` uses to the device given, for instance ``model.to``; without it
-        the device is never changed.
+        Moves what ``work`` uses to the device given, for instance
+        ``partial(move_model, model)``; without it the device is never changed.
     control : JobControl, optional
         A request to cancel is honoured between calls.
 
@@ -106,19 +110,29 @@ def run_with_fallback(
         _release(device)
         if len(chunk) > 1:
             batch = len(chunk) // 2
-            message = f"Memory on {device} ran out: going on with {batch} slices at a time."
+            message = f"Memory on {device} ran out: going on with {batch} at a time."
         elif device.type != "cpu" and move is not None:
             message = f"Memory on {device} does not suffice: going on on the CPU, slower."
             device = torch.device("cpu")
             move(device)
         else:
             raise DeviceError(
-                f"The memory of {device} does not suffice for a single slice.",
-                "Close other programs, or choose a smaller model or image size.",
+                f"The memory of {device} does not suffice for this model at this image size.",
+                "Close other programs, or choose a smaller model or a smaller image size.",
             )
         logger.warning(message)
         messages.append(message)
     return FallbackResult(tuple(outputs), batch, device, tuple(messages))
+
+
+def move_model(model: Sam2Model, device: torch.device) -> None:
+    """Move a model, and let it compute in the precision that suits the new device.
+
+    Features and memories made before lie on the old device and must be made again.
+    """
+    model.net.to(device)
+    model.device = device
+    model.precision = precision_for(device)
 
 
 def _attempt(

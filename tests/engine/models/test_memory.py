@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import pytest
@@ -7,7 +8,9 @@ import torch
 
 from napari_sss.engine.errors import Cancelled, DeviceError
 from napari_sss.engine.jobs import JobControl
-from napari_sss.engine.models.memory import is_out_of_memory, run_with_fallback
+from napari_sss.engine.models import devices
+from napari_sss.engine.models.memory import is_out_of_memory, move_model, run_with_fallback
+from napari_sss.engine.models.sam2_model import Sam2Model
 
 CPU, CUDA = torch.device("cpu"), torch.device("cuda")
 
@@ -73,7 +76,7 @@ def test_the_batch_is_halved_and_nothing_done_twice(error):
     assert [chunk for _, chunk in work.calls] == [(0, 1, 2, 3, 4), (0, 1), (2, 3), (4, 5)]
     assert (result.batch, result.device) == (2, CUDA)
     assert len(result.messages) == 1
-    assert "2 slices at a time" in result.messages[0]
+    assert "2 at a time" in result.messages[0]
 
 
 def test_where_one_does_not_fit_the_cpu_takes_over(caplog):
@@ -119,3 +122,31 @@ def test_cancelling_acts_between_calls():
 
     with pytest.raises(Cancelled):
         run_with_fallback(work, [1, 2], batch=1, device=CPU, control=control)
+
+
+def test_a_moved_model_computes_there_and_in_its_precision(tiny_model, monkeypatch):
+    model = Sam2Model(
+        copy.deepcopy(tiny_model.net), tiny_model.architecture, precision=torch.bfloat16
+    )
+    monkeypatch.setattr(devices, "cpu_features", dict)  # a CPU without bfloat16
+    move_model(model, torch.device("cpu"))
+    assert model.device == next(model.net.parameters()).device == CPU
+    assert model.precision is torch.float32
+
+
+def test_encoding_survives_exhausted_memory(tiny_model):
+    """A real encoder whose first call fails as on a full GPU gives the same features."""
+    images = torch.rand(3, 64, 64)
+    failures = [torch.OutOfMemoryError("CUDA out of memory.")]
+
+    def encode(chunk: Sequence[int], device: torch.device) -> list[torch.Tensor]:
+        if failures:
+            raise failures.pop()
+        with tiny_model.inference():
+            return list(tiny_model.encode(images[list(chunk)]).levels[2])
+
+    result = run_with_fallback(encode, range(3), batch=3, device=CPU)
+    with tiny_model.inference():
+        expected = tiny_model.encode(images).levels[2]
+    assert len(result.messages) == 1
+    torch.testing.assert_close(torch.stack(result.outputs), expected, rtol=1e-4, atol=1e-5)
