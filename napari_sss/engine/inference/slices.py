@@ -87,7 +87,8 @@ class SliceStack:
             images = torch.stack([f.cut(self.grey(i), side) for i, f in missing])
             encoded = self.model.encode(images)
             for row, (index, frame) in enumerate(missing):
-                self._features[index, frame, side] = encoded[row : row + 1]
+                # A copy: a view would keep the whole batch alive after the others are gone.
+                self._features[index, frame, side] = encoded[row : row + 1].copied()
         parts = [self._features[i, f, side] for i, f in crops]
         for index, frame in crops:
             self._features.move_to_end((index, frame, side))

@@ -51,6 +51,12 @@ class Architecture(BaseModel):
     multimask_tracking: bool = Field(
         True, description="Three candidate masks on tracked slices too, not one."
     )
+    pixel_mean: tuple[float, float, float] = Field(
+        (0.485, 0.456, 0.406), description="Subtracted from each channel, grey 0 to 1."
+    )
+    pixel_std: tuple[float, float, float] = Field(
+        (0.229, 0.224, 0.225), description="Then divides each channel."
+    )
     fallback_stability: float = Field(
         0.98,
         description="A single mask less stable than this gives way to the best of three.",
@@ -93,6 +99,9 @@ def build_sam2(architecture: Architecture) -> SAM2Base:
         # Masks enter the memory as scaled, saturated probabilities.
         sigmoid_scale_for_mem_enc=20.0,
         sigmoid_bias_for_mem_enc=-10.0,
+        # SAM-2's own predictor remembers prompted masks as 0 or 1; the embedded model was
+        # trained on their probabilities.
+        binarize_mask_from_pts_for_mem_enc=not architecture.drawn_prompts,
         use_mask_input_as_output_without_sam=True,
         directly_add_no_mem_embed=True,
         no_obj_embed_spatial=True,

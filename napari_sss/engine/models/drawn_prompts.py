@@ -67,15 +67,33 @@ class DrawnPromptEncoder(PromptEncoder):
         sparse : (B, N, C) tensor
         dense : (B, C, H, W) tensor
         """
+        batch = self._get_batch_size(points, boxes, masks)
         sparse, dense = super().forward(points, boxes, None)
-        coordinates, labels = _as_labelled_points(points, boxes)
-        drawn = self._draw(coordinates, labels, masks, sparse.shape[0])
+        sparse, dense = (t.expand(batch, *t.shape[1:]) for t in (sparse, dense))
+        coordinates, labels = self._as_labelled_points(points, boxes, batch)
+        drawn = self._draw(coordinates, labels, masks, batch)
         embedded = self.mask_downscaling(drawn)
         # Without any prompt, as on tracked slices, SAM-2's own "no mask" embedding stands.
         prompted = (labels >= 0).any(dim=1)
         if masks is not None:
             prompted = torch.ones_like(prompted)
         return sparse, torch.where(prompted[:, None, None, None], embedded, dense)
+
+    def _as_labelled_points(
+        self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, batch: int
+    ) -> tuple[Tensor, Tensor]:
+        """All prompts as SAM-2's labelled points, (B, N, 2) and (B, N); N may be 0."""
+        device = self._get_device()
+        coordinates = [torch.zeros(batch, 0, 2, device=device)]
+        labels = [torch.zeros(batch, 0, dtype=torch.int64, device=device)]
+        if points is not None:
+            coordinates.append(points[0])
+            labels.append(points[1].to(torch.int64))
+        if boxes is not None:
+            corners = torch.tensor([BOX_FIRST_CORNER, BOX_LAST_CORNER], device=device)
+            coordinates.append(boxes.reshape(-1, 2, 2))
+            labels.append(corners.expand(batch, 2))
+        return torch.cat(coordinates, dim=1), torch.cat(labels, dim=1)
 
     def _draw(
         self, coordinates: Tensor, labels: Tensor, masks: Tensor | None, batch: int
@@ -116,23 +134,6 @@ class DrawnPromptEncoder(PromptEncoder):
                 logits, size=self.mask_input_size, mode="bilinear", antialias=True
             )
         return logits[:, 0] / 4.0
-
-
-def _as_labelled_points(
-    points: tuple[Tensor, Tensor] | None, boxes: Tensor | None
-) -> tuple[Tensor, Tensor]:
-    """All prompts as SAM-2's labelled points, (B, N, 2) and (B, N); N may be 0."""
-    parts: list[tuple[Tensor, Tensor]] = []
-    if points is not None:
-        parts.append(points)
-    if boxes is not None:
-        corners = boxes.reshape(-1, 2, 2)
-        labels = torch.tensor([BOX_FIRST_CORNER, BOX_LAST_CORNER], device=boxes.device)
-        parts.append((corners, labels.expand(len(corners), 2)))
-    if not parts:
-        return torch.zeros(1, 0, 2), torch.zeros(1, 0, dtype=torch.int64)
-    coordinates = torch.cat([c for c, _ in parts], dim=1)
-    return coordinates, torch.cat([label.to(torch.int64) for _, label in parts], dim=1)
 
 
 def _box_coverage(cells: Tensor, labels: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

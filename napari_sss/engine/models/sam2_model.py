@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -48,6 +48,11 @@ class Features:
     def repeated(self, times: int) -> Features:
         """One image's features for ``times`` objects, without copying."""
         a, b, c = (level.expand(times, -1, -1, -1) for level in self.levels)
+        return Features((a, b, c))
+
+    def copied(self) -> Features:
+        """The same features in memory of their own."""
+        a, b, c = (level.clone() for level in self.levels)
         return Features((a, b, c))
 
     @classmethod
@@ -94,6 +99,15 @@ class Decoded:
     object_score: Tensor
     pointers: Tensor
 
+    def to(self, device: torch.device) -> Decoded:
+        """The same on another device."""
+        return Decoded(
+            self.logits.to(device),
+            self.ious.to(device),
+            self.object_score.to(device),
+            self.pointers.to(device),
+        )
+
     def best(self) -> Decoded:
         """Of several masks the one with the highest estimated IoU."""
         if self.logits.shape[1] == 1:
@@ -133,6 +147,22 @@ class MemoryBank:
         """Drop tracked slices further than ``reach`` from ``index``."""
         for known in [k for k in self.tracked if abs(k - index) > reach]:
             del self.tracked[known]
+
+    def bring_to(self, device: torch.device) -> None:
+        """Move memories to a device, where the model itself had to move."""
+        for memories in (self.prompted, self.tracked):
+            for index, memory in memories.items():
+                if memory["obj_ptr"].device != device:
+                    memories[index] = _moved(memory, device)
+
+
+def _moved(memory: dict[str, Any], device: torch.device) -> dict[str, Any]:
+    """A memory on another device, in float32: that device may compute in no other type."""
+    return {
+        "maskmem_features": memory["maskmem_features"].to(device, torch.float32),
+        "maskmem_pos_enc": [p.to(device, torch.float32) for p in memory["maskmem_pos_enc"]],
+        "obj_ptr": memory["obj_ptr"].to(device, torch.float32),
+    }
 
 
 class Sam2Model:
@@ -175,6 +205,15 @@ class Sam2Model:
         """Side of the model's square input, pixels."""
         return self.architecture.image_size
 
+    @property
+    def memory_reach(self) -> int:
+        """How many slices back a memory can still matter.
+
+        SAM-2 attends to the masks of the last ``num_memories`` slices, and to the object
+        pointers of a longer stretch.
+        """
+        return max(self.architecture.num_memories, self.net.max_obj_ptrs_in_encoder) - 1
+
     def set_image_size(self, image_size: int) -> None:
         """Let the same weights work at another image size (a multiple of 32)."""
         self.architecture = self.architecture.at(image_size)
@@ -213,7 +252,11 @@ class Sam2Model:
         grey : (B, S, S) float tensor
             Windowed intensities, 0 to 1.
         """
-        images = ((grey.to(self.device) - 0.5) / 0.25)[:, None].expand(-1, 3, -1, -1)
+        mean, std = (
+            torch.tensor(values, device=self.device)[:, None, None]
+            for values in (self.architecture.pixel_mean, self.architecture.pixel_std)
+        )
+        images = (grey.to(self.device)[:, None] - mean) / std
         fpn = self.net.forward_image(images)["backbone_fpn"]
         return Features((fpn[0], fpn[1], fpn[2]))
 
@@ -239,6 +282,7 @@ class Sam2Model:
         """
         top = features.levels[2]
         positions = self._positions(top)
+        bank.bring_to(self.device)
         return self.net._prepare_memory_conditioned_features(
             frame_idx=index,
             is_init_cond_frame=False,
@@ -287,7 +331,32 @@ class Sam2Model:
             repeat_image=False,
             high_res_features=list(features.levels[:2]),
         )
-        return Decoded(logits.float(), ious.float(), score.float(), tokens)
+        return Decoded(logits.float(), ious.float(), score.float(), tokens.float())
+
+    def adopt(self, features: Features, mask: Tensor) -> Decoded:
+        """A mask that was given, as the answer itself: how SAM-2 takes a mask as prompt.
+
+        Parameters
+        ----------
+        features : Features
+            One row per object.
+        mask : (B, 1, S, S) float tensor
+            0 outside, 1 inside.
+        """
+        mask = mask.to(self.device)
+        # The decoder runs for the object pointer alone.
+        answer = self.decode(features, features.levels[2], None, self.net.mask_downsample(mask))
+        side = self.image_size // 4
+        logits = F.interpolate(
+            20.0 * mask - 10.0, (side, side), mode="bilinear", antialias=True
+        )
+        present = mask.flatten(1).any(dim=1, keepdim=True)
+        return replace(
+            answer,
+            logits=logits,
+            ious=torch.ones_like(answer.ious),
+            object_score=torch.where(present, 10.0, -10.0),
+        )
 
     def upsample(self, logits: Tensor) -> Tensor:
         """Logits at the model's input size, (B, M, S, S), from those of a quarter of it."""
@@ -309,6 +378,7 @@ class Sam2Model:
         prompted : bool
             Whether the mask came from prompts rather than from tracking.
         """
+        decoded = decoded.to(self.device)
         present = (decoded.object_score > 0).float()
         logits = torch.where(present[..., None, None] > 0, decoded.logits, ABSENT_LOGIT)
         top = features.levels[2]

@@ -49,9 +49,11 @@ def own_tracking(
 ) -> list[torch.Tensor]:
     """Logits of each slice by ``SAM2Base.track_step``, in the order walked."""
     net, logits = model.net, []
+    mean = torch.tensor(model.architecture.pixel_mean)[:, None, None]
+    std = torch.tensor(model.architecture.pixel_std)[:, None, None]
     seen: dict[str, dict[int, Any]] = {"cond_frame_outputs": {}, "non_cond_frame_outputs": {}}
     for index in order:
-        image = ((grey[index] - 0.5) / 0.25).expand(1, 3, -1, -1)
+        image = (grey[index].expand(1, 3, -1, -1) - mean) / std
         backbone = net.forward_image(image)
         backbone = {
             **backbone,
