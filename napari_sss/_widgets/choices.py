@@ -1,0 +1,119 @@
+"""What can be chosen in the panel: models, sources of prompts, windows, planes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from napari_sss.engine.models.registry import EMBEDDED, entry, model_names
+from napari_sss.engine.prompts.types import Plane
+from napari_sss.engine.volumes.intensity import PERCENTILES, PRESETS, IntensityWindow
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One line of a list.
+
+    Parameters
+    ----------
+    key : str or int
+        What the program calls it.
+    title : str
+        What the list shows.
+    tooltip : str
+        What it does.
+    why_not : str
+        Why it cannot be chosen; "" when it can.
+    """
+
+    key: str | int
+    title: str
+    tooltip: str = ""
+    why_not: str = ""
+
+
+PLANE_KEYS = {Plane.AXIAL: "F2", Plane.CORONAL: "F3", Plane.SAGITTAL: "F4"}
+"""napari uses no function keys, so these work whichever layer is selected."""
+
+AUTO_KEY = "F5"
+
+
+def model_choices() -> list[Choice]:
+    """Return the models of the registry, the embedded one first."""
+    names = sorted(model_names(), key=lambda name: name != EMBEDDED)
+    choices = []
+    for name in names:
+        known = entry(name)
+        download = ""
+        if not known.is_packaged and not known.path.exists():
+            download = f" (download {known.size / 1e6:.0f} MB)" if known.size else " (download)"
+        choices.append(
+            Choice(
+                name,
+                f"{known.title}{download}",
+                f"{known.parameters / 1e6:.1f} million weights, {known.image_size} pixels, "
+                f"licence {known.licence}.",
+            )
+        )
+    return choices
+
+
+def window_choices(modality: str) -> list[Choice]:
+    """Return the windows that make sense for a modality."""
+    percentiles = Choice(
+        PERCENTILES, "Percentiles 0.5 – 99.5", "From the scan's own intensities."
+    )
+    if modality == "MR":
+        return [percentiles]
+    presets = [
+        Choice(
+            preset.name,
+            f"{preset.name.capitalize()} {preset.centre:g} / {preset.width:g}",
+            f"{preset.shows.capitalize()}: centre {preset.centre:g} HU, width "
+            f"{preset.width:g} HU ({preset.source}).",
+        )
+        for preset in PRESETS.values()
+    ]
+    return [*presets, percentiles]
+
+
+SEPARATOR = ":"
+EVERYTHING = "everything"
+TRAINED = "model"
+
+
+def source_choices() -> list[Choice]:
+    """Return where prompts can come from: each tissue, everything, a trained model."""
+    from napari_sss.engine.prompts.presets import TISSUE_PRESETS
+
+    tissues = [
+        Choice(
+            f"intensity{SEPARATOR}{name}",
+            f"Tissue: {name.replace('_', ' ').replace('-', ' ')}",
+            preset.description,
+        )
+        for name, preset in TISSUE_PRESETS.items()
+    ]
+    return [
+        *tissues,
+        Choice(EVERYTHING, "Everything", "SAM-2 looks for any object on every slice; slow."),
+        Choice(
+            TRAINED,
+            "Trained model",
+            why_not="The chosen model was not fine-tuned: it knows no classes. Choose another "
+            "source of prompts.",
+        ),
+    ]
+
+
+def source_of(key: str) -> tuple[str, str | None]:
+    """Return source and tissue preset of a choice."""
+    source, _, preset = key.partition(SEPARATOR)
+    return source, preset or None
+
+
+def preset_window(preset: str | None) -> IntensityWindow | None:
+    """Return the window that a tissue preset is best seen through; None if it has none."""
+    from napari_sss.engine.prompts.presets import tissue_preset
+
+    name = None if preset is None else tissue_preset(preset).window
+    return PRESETS[name].window if name is not None and name in PRESETS else None

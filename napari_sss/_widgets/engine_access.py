@@ -1,0 +1,176 @@
+"""What the viewer asks of the engine, and the engine as it answers.
+
+The protocol is what controllers know; tests give a small one of their own. The real one
+imports torch, inside its methods: they are called in the worker only, so that neither
+starting napari nor opening the panel waits for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sss.engine.inference.result import Event, Segmentation
+from napari_sss.engine.jobs import JobControl
+from napari_sss.engine.prompts.types import PromptSet
+from napari_sss.engine.volumes.intensity import IntensityWindow
+from napari_sss.engine.volumes.volume import Volume
+
+OnEvent = Callable[[Event], None]
+
+
+@dataclass(frozen=True)
+class AutoRequest:
+    """What Auto-prompt is asked to look for.
+
+    Parameters
+    ----------
+    source : {"intensity", "everything", "model"}
+        Where candidate masks come from.
+    preset : str, optional
+        The tissue preset of ``"intensity"``.
+    window : IntensityWindow, optional
+        How intensities become grey values; None lets the engine decide.
+    class_name : str, optional
+        What the objects are called; None leaves it to the preset.
+    first_index : int, optional
+        The slice that is shown first, along axis 0.
+    """
+
+    source: str
+    preset: str | None = None
+    window: IntensityWindow | None = None
+    class_name: str | None = None
+    first_index: int | None = None
+
+
+class Engine(Protocol):
+    """The engine's calls as the panel uses them; all of them run in the worker."""
+
+    def load_model(self, name: str, control: JobControl) -> Any:
+        """Load a model by name or path."""
+
+    def describe(self, model: Any) -> str:
+        """Say where a model computes, in a few words."""
+
+    def auto_segment(
+        self,
+        volume: Volume,
+        model: Any,
+        request: AutoRequest,
+        on_event: OnEvent,
+        control: JobControl,
+    ) -> Segmentation:
+        """Find, prompt and segment the objects of a volume."""
+
+    def segment_prompts(
+        self,
+        volume: Volume,
+        prompts: PromptSet,
+        model: Any,
+        window: IntensityWindow | None,
+        on_event: OnEvent,
+        control: JobControl,
+    ) -> Segmentation:
+        """Segment what the prompts say, both ways through the stack."""
+
+    def write_mask(
+        self,
+        mask: NDArray[Any],
+        class_ids: Mapping[str, int],
+        source: Volume,
+        path: Path,
+    ) -> None:
+        """Write class ids (Z, Y, X) on the source's grid; an old file survives a failure."""
+
+
+class TorchEngine:
+    """The engine itself."""
+
+    def load_model(self, name: str, control: JobControl) -> Any:
+        """Load a model; an official one is downloaded first where it is not there yet."""
+        from napari_sss.engine.models.devices import set_threads
+        from napari_sss.engine.models.download import download_model
+        from napari_sss.engine.models.loading import load_model
+        from napari_sss.engine.models.registry import entry, model_names
+
+        set_threads(beside_gui=True)
+        if name in model_names():
+            download_model(entry(name), control)
+        control.report("loading the model", 0)
+        return load_model(name)
+
+    def describe(self, model: Any) -> str:
+        """Say where a model computes, for instance ``"CPU · 1 thread · bf16"``."""
+        from napari_sss.engine.models.devices import describe
+
+        return describe(model.device, model.precision)
+
+    def auto_segment(
+        self,
+        volume: Volume,
+        model: Any,
+        request: AutoRequest,
+        on_event: OnEvent,
+        control: JobControl,
+    ) -> Segmentation:
+        """Find, prompt and segment the objects of a volume."""
+        from napari_sss.engine.inference.auto import AutoOptions, auto_segment
+
+        options = AutoOptions(
+            source=request.source,
+            preset=request.preset,
+            class_name=request.class_name,
+            first_index=request.first_index,
+        )
+        return auto_segment(
+            _in_memory(volume),
+            model,
+            options,
+            window=request.window,
+            on_event=on_event,
+            control=control,
+        )
+
+    def segment_prompts(
+        self,
+        volume: Volume,
+        prompts: PromptSet,
+        model: Any,
+        window: IntensityWindow | None,
+        on_event: OnEvent,
+        control: JobControl,
+    ) -> Segmentation:
+        """Segment what the prompts say, both ways through the stack."""
+        from napari_sss.engine.inference.segment import segment_prompts
+
+        return segment_prompts(
+            _in_memory(volume),
+            prompts,
+            model,
+            window=window,
+            on_event=on_event,
+            control=control,
+        )
+
+    def write_mask(
+        self,
+        mask: NDArray[Any],
+        class_ids: Mapping[str, int],
+        source: Volume,
+        path: Path,
+    ) -> None:
+        """Write class ids (Z, Y, X) and, beside them as JSON, what they stand for."""
+        from napari_sss.engine.volumes.writing import write_labels
+
+        write_labels(mask, source.grid, path, sidecar={"classes": dict(class_ids)})
+
+
+def _in_memory(volume: Volume) -> Volume:
+    """Return the volume with a numpy array, whatever lazy array a layer held."""
+    return replace(volume, array=np.asarray(volume.array))

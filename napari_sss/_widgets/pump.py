@@ -1,0 +1,69 @@
+"""Reading the worker's mailbox on the viewer's thread, a little at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from qtpy.QtCore import QObject, QTimer
+
+from napari_sss._widgets.worker import Mailbox, Worker
+
+INTERVAL_MS = 33
+"""Milliseconds between two readings: the eye sees 30 updates a second as motion."""
+
+BUDGET_S = 0.012
+"""Seconds a reading may take; what is left waits for the next one, input comes first."""
+
+
+class MailPump(QObject):
+    """Delivers a mailbox's messages on the thread it lives in, within a time budget.
+
+    Parameters
+    ----------
+    mailbox : Mailbox
+        Filled by the worker.
+    worker : Worker
+        While it is idle and the box is empty, the pump rests; :meth:`wake` starts it again.
+    after_delivery : callable
+        Called once after each reading, for instance to redraw what several messages have
+        changed together; returns whether it wants to be called again.
+    parent : QObject, optional
+        Its owner.
+    """
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        worker: Worker,
+        after_delivery: Callable[[], bool],
+        parent: QObject | None = None,
+    ) -> None:
+        super().__init__(parent)
+        self._mailbox = mailbox
+        self._worker = worker
+        self._after_delivery = after_delivery
+        self._timer = QTimer(self)
+        self._timer.setInterval(INTERVAL_MS)
+        self._timer.timeout.connect(self.deliver)
+
+    def wake(self) -> None:
+        """Begin to read; to be called when a job was submitted."""
+        if not self._timer.isActive():
+            self._timer.start()
+
+    def deliver(self) -> None:
+        """Read messages until the box is empty or the budget is spent."""
+        deadline = time.perf_counter() + BUDGET_S
+        while (letter := self._mailbox.take()) is not None:
+            letter()
+            if time.perf_counter() >= deadline:
+                break
+        more = self._after_delivery()
+        # In this order: the worker falls idle only after its last message is in the box.
+        if not more and not self._worker.busy and self._mailbox.empty:
+            self._timer.stop()
+
+    def stop(self) -> None:
+        """Deliver nothing any more."""
+        self._timer.stop()
