@@ -81,17 +81,12 @@ class PhysicalConstraints(BaseModel):
         return (volume + slack >= low) & (volume - slack <= high)
 
     def intensity_limits(self, intensities: NDArray[Any] | None) -> tuple[float, float] | None:
-        """The intensity range in the volume's own units, or None where there is no limit.
-
-        Percentiles are those of about a million voxels spread evenly over the volume.
-        """
+        """The intensity range in the volume's own units, or None where there is no limit."""
         if self.intensity_range is None or intensities is None:
             return None
         if self.intensity_unit == "HU":
             return self.intensity_range
-        step = max(1, round((intensities.size / 1e6) ** (1 / 3)))
-        sample = np.asarray(intensities[::step, ::step, ::step], dtype=np.float64)
-        low, high = np.percentile(sample[np.isfinite(sample)], self.intensity_range)
+        low, high = np.percentile(evenly_sampled(intensities), self.intensity_range)
         return float(low), float(high)
 
     def keep(self, region: Region, grid: Grid) -> Region | None:
@@ -129,6 +124,13 @@ class PhysicalConstraints(BaseModel):
             shifts = np.linalg.norm(np.diff(centroids, axis=0), axis=1)
             breaks |= shifts / dz > self.max_shift_mm_per_mm
         return breaks
+
+
+def evenly_sampled(intensities: NDArray[Any]) -> NDArray[np.float64]:
+    """About a million voxels spread evenly over a volume, for its percentiles."""
+    step = max(1, round((intensities.size / 1e6) ** (1 / 3)))
+    sample = np.asarray(intensities[::step, ::step, ::step], dtype=np.float64)
+    return sample[np.isfinite(sample)]
 
 
 def cross_section_centroids(region: Region) -> NDArray[np.float64]:

@@ -1,0 +1,190 @@
+"""Coarse masks from intensities alone, for when nothing has been trained yet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from napari_sss.engine.errors import VolumeError
+from napari_sss.engine.jobs import JobControl
+from napari_sss.engine.prompts.body import body_mask
+from napari_sss.engine.prompts.components import keep_components
+from napari_sss.engine.prompts.constraints import evenly_sampled
+from napari_sss.engine.prompts.morphology import close, dilate, open_
+from napari_sss.engine.prompts.presets import DenseTissue, TissuePreset
+from napari_sss.engine.prompts.separation import separate
+from napari_sss.engine.prompts.working_grid import WorkingGrid
+from napari_sss.engine.volumes.grid import Vector3
+from napari_sss.engine.volumes.region import Region
+from napari_sss.engine.volumes.volume import Volume
+
+# Objects are told apart on blocks of about this size: finer than what is eroded, coarse
+# enough for the distance transforms that it takes.
+_SEPARATION_BLOCK_MM = 2.5
+_EROSION_STEP_MM = 1.5
+_STEPS = 5
+
+
+@dataclass(frozen=True)
+class IntensitySource:
+    """The candidate source of a tissue preset.
+
+    Parameters
+    ----------
+    preset : TissuePreset
+        What to look for.
+    """
+
+    preset: TissuePreset
+
+    def candidates(
+        self, volume: Volume, control: JobControl | None = None
+    ) -> Mapping[str, NDArray[Any]]:
+        """The tissue's coarse mask.
+
+        Parameters
+        ----------
+        volume : Volume
+            The scan; in HU where the preset is for CT.
+        control : JobControl, optional
+            Hears how far the work is and may cancel it.
+
+        Returns
+        -------
+        mapping of str to (Z, Y, X) array
+            One entry, the preset's class: bool, or unsigned labels where the preset
+            separates objects.
+
+        Raises
+        ------
+        VolumeError
+            Where the volume holds NaN or infinities, or is an MR and the preset for CT, or
+            the other way round.
+        """
+        control = control or JobControl()
+        self._check(volume)
+        control.report("candidates", 0, _STEPS)
+        inside, box = self._inside(volume)
+        found = self._found_in(volume, inside, box, control)
+        control.report("candidates", _STEPS, _STEPS)
+        full = np.zeros(volume.grid.shape, dtype=found.dtype)
+        full[box] = found
+        return {self.preset.class_name: full}
+
+    def _check(self, volume: Volume) -> None:
+        if volume.array.dtype.kind == "f" and not (
+            np.isfinite(volume.array.min()) and np.isfinite(volume.array.max())
+        ):
+            raise VolumeError(
+                f"The volume {volume.source.name} holds NaN or infinite intensities.",
+                "Replace them, for instance by the lowest intensity.",
+                volume.source.path,
+            )
+        if volume.modality not in (self.preset.modality, "unknown"):
+            raise VolumeError(
+                f"The preset {self.preset.name} is for {self.preset.modality}, and "
+                f"{volume.source.name} is {volume.modality}.",
+                "Choose a preset of that modality.",
+                volume.source.path,
+            )
+
+    def _inside(
+        self, volume: Volume
+    ) -> tuple[NDArray[np.bool_] | None, tuple[slice, slice, slice]]:
+        """The body and the box around it; everything where the preset is for MR."""
+        if self.preset.modality != "CT":
+            z, y, x = (slice(0, size) for size in volume.grid.shape)
+            return None, (z, y, x)
+        body = body_mask(volume)
+        region = Region.of(body)
+        return region.mask, region.slices
+
+    def _found_in(
+        self,
+        volume: Volume,
+        inside: NDArray[np.bool_] | None,
+        box: tuple[slice, slice, slice],
+        control: JobControl,
+    ) -> NDArray[Any]:
+        """The tissue in the box."""
+        preset, spacing = self.preset, volume.grid.spacing
+        low, high = self._limits(volume)
+        intensities = smoothed(volume.array[box], preset.smoothing_mm, spacing)
+        mask = (intensities >= low) & (intensities <= high)
+        control.report("candidates", 1, _STEPS)
+        if inside is not None:
+            mask &= inside
+        if preset.exclude is not None:
+            mask &= ~_dense(volume.array[box], preset.exclude, spacing)
+        control.report("candidates", 2, _STEPS)
+        if preset.closing_mm:
+            mask = close(mask, preset.closing_mm, spacing)
+            if inside is not None:
+                mask &= inside
+        if preset.opening_mm:
+            mask = open_(mask, preset.opening_mm, spacing)
+        control.report("candidates", 3, _STEPS)
+        mask = keep_components(
+            mask,
+            (preset.constraints.min_volume_ml or 0.0) / volume.grid.voxel_ml,
+            seeds=None if preset.seed is None else mask & (intensities >= preset.seed),
+        )
+        control.report("candidates", 4, _STEPS)
+        return mask if preset.separation is None else self._separated(mask, spacing)
+
+    def _limits(self, volume: Volume) -> tuple[float, float]:
+        """The range in the volume's own units."""
+        low, high = self.preset.intensity_range
+        if self.preset.modality == "MR":
+            sample = evenly_sampled(volume.array)
+            low = None if low is None else float(np.percentile(sample, low))
+            high = None if high is None else float(np.percentile(sample, high))
+        return -np.inf if low is None else low, np.inf if high is None else high
+
+    def _separated(self, mask: NDArray[np.bool_], spacing: Vector3) -> NDArray[np.uint16]:
+        """Labels of the mask's objects."""
+        rules, limits = self.preset.separation, self.preset.constraints
+        if rules is None or not mask.any():
+            return mask.astype(np.uint16)
+        grid = WorkingGrid.near(mask.shape, spacing, _SEPARATION_BLOCK_MM)
+        coarse = grid.means(mask) >= 0.5
+        block_ml = float(np.prod(grid.spacing)) / 1000
+        shallow, deep = rules.erosion_mm
+        labels = separate(
+            coarse,
+            grid.spacing,
+            tuple(np.arange(shallow, deep + 1e-6, _EROSION_STEP_MM)),
+            (limits.min_volume_ml or 0.0) / block_ml,
+            np.inf if limits.max_volume_ml is None else limits.max_volume_ml / block_ml,
+            rules.min_isolation,
+        )
+        if grid.is_fine:
+            return labels
+        # The blocks that an object's free surface cuts through belong to it as well.
+        rim = ndimage.grey_dilation(labels, size=3)
+        labels = np.where((labels == 0) & ~coarse, rim, labels)
+        return np.where(mask, grid.upsample(labels), 0).astype(np.uint16)
+
+
+def smoothed(array: NDArray[Any], sigma_mm: float, spacing: Vector3) -> NDArray[np.float32]:
+    """Intensities after a Gaussian of ``sigma_mm``; axes with coarser voxels stay as they are.
+
+    Metal is cut at 3071 HU first, the largest value of 12 bits, so that it does not shine
+    into its surroundings more than the scanner made it.
+    """
+    array = np.minimum(array.astype(np.float32), 3071.0)
+    sigma = [sigma_mm / step if sigma_mm >= step / 3 else 0.0 for step in spacing]
+    return ndimage.gaussian_filter(array, sigma, truncate=2.5) if any(sigma) else array
+
+
+def _dense(array: NDArray[Any], rule: DenseTissue, spacing: Vector3) -> NDArray[np.bool_]:
+    """Bone and metal with their rim."""
+    dense = array >= rule.min_hu
+    if rule.closing_mm:
+        dense = close(dense, rule.closing_mm, spacing)
+    return dilate(dense, rule.margin_mm, spacing)
