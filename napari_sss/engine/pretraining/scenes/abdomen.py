@@ -8,6 +8,7 @@ from collections.abc import Callable
 from .appearance import Tissue
 from .canvas import COARSE, COARSE_2, FINE, MEDIUM, Canvas
 from .draws import Draws
+from .lesions import paint_lesions
 from .shapes import (
     Shape,
     Vector,
@@ -27,7 +28,6 @@ from .torso import (
     Trunk,
     paint_cells,
     paint_clutter,
-    paint_lesions,
     paint_ribs,
     paint_spine,
     paint_vessel_tree,

@@ -10,6 +10,7 @@ from .appearance import Tissue
 from .canvas import COARSE, FINE, MEDIUM, Canvas
 from .draws import Draws
 from .fields import smooth_field
+from .lesions import paint_lesions
 from .shapes import (
     Points,
     Shape,
@@ -25,7 +26,6 @@ from .shapes import (
     star,
     tube,
 )
-from .torso import paint_lesions
 
 _SOFT = ("liver", "spleen", "muscle", "gut", "blood", "gland", "fluid", "fat", "pancreas")
 
@@ -59,7 +59,7 @@ def paint_shapes(canvas: Canvas, draws: Draws) -> None:
         level = draws.uniform(-0.5, 0.8)
         patch = canvas.palette.tissue(draws.choice(_SOFT))
         canvas.paint(lambda p: p.noise[COARSE] - level, patch)
-    paint_bodies(canvas, draws, draws.integer(5, 11))
+    paint_bodies(canvas, draws, draws.integer(8, 18))
 
 
 def paint_bodies(canvas: Canvas, draws: Draws, count: int) -> None:
@@ -82,12 +82,12 @@ def _fill(canvas: Canvas, draws: Draws) -> Tissue:
 
 def _somewhere(canvas: Canvas, draws: Draws, share: float = 0.4) -> Vector:
     z, y, x = (draws.uniform(-share, share) * e for e in canvas.extent)
-    return z, y, x
+    return z * 0.9, y, x
 
 
 def _body(canvas: Canvas, draws: Draws) -> tuple[Shape, Vector]:
     """A random star-shaped or boxy body around the origin, and its half-axes."""
-    size = canvas.extent[1] * draws.log_uniform(0.04, 0.28)
+    size = canvas.extent[1] * draws.log_uniform(0.04, 0.32)
     depth = max(1.5 * canvas.spacing[0], size * draws.uniform(0.6, 2.0))
     radii = (depth, size, size * draws.log_uniform(0.45, 1.0))
     if draws.chance(0.25):

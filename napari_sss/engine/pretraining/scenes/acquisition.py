@@ -40,9 +40,11 @@ def acquire(
         HU, or arbitrary units from 0.
     labels : Tensor, int16 (Z, Y, X)
     """
+    # Where tissues are nearly alike, as much noise as elsewhere would leave nothing to see.
+    noise = max(0.45, palette.contrast**0.5)
     if palette.modality == "CT":
-        return _scan_ct(draws, image, labels, spacing)
-    return _scan_mr(draws, image, labels, spacing, palette.unit)
+        return _scan_ct(draws, image, labels, spacing, noise)
+    return _scan_mr(draws, image, labels, spacing, palette.unit * noise)
 
 
 def _scan_ct(
@@ -50,9 +52,10 @@ def _scan_ct(
     image: torch.Tensor,
     labels: torch.Tensor,
     spacing: tuple[float, float, float],
+    noise_scale: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     image = blur_plane(image, draws.uniform(0.3, 0.9))
-    level = draws.log_uniform(5, 30)
+    level = noise_scale * draws.log_uniform(5, 30)
     grain = draws.choice((0.0, 0.6, 1.0), (2, 3, 2))
     noise = correlated_noise(draws, image, grain)
     if draws.chance(0.3):

@@ -153,8 +153,10 @@ class Palette:
         self._means = _ct_means(draws) if modality == "CT" else _mr_means(draws, cine)
         self.unit = 1.0 if modality == "CT" else draws.uniform(3.0, 6.0)
         """Size of one HU of soft-tissue contrast in the palette's units."""
-        if draws.chance(camouflage):
-            self._compress(draws.uniform(0.22, 0.7))
+        self.contrast = draws.uniform(0.22, 0.7) if draws.chance(camouflage) else 1.0
+        """Factor on the soft tissues' differences: below 1 where they are nearly alike."""
+        if self.contrast < 1:
+            self._compress(self.contrast)
         self._texture = draws.log_uniform(0.4, 2.0)
 
     def mean(self, name: str) -> float:

@@ -8,6 +8,7 @@ import torch
 
 from .canvas import COARSE, FINE, MEDIUM, Canvas
 from .draws import Draws
+from .lesions import paint_lesions
 from .shapes import (
     Points,
     Shape,
@@ -20,7 +21,6 @@ from .shapes import (
     star,
     union,
 )
-from .torso import paint_lesions
 
 
 def paint_brain(canvas: Canvas, draws: Draws) -> None:

@@ -80,7 +80,13 @@ class Canvas:
         if len(members) > 1:
             self.groups.append(members)
 
-    def paint(self, shape: Shape, tissue: Tissue | str, label: int | None = None) -> None:
+    def paint(
+        self,
+        shape: Shape,
+        tissue: Tissue | str,
+        label: int | None = None,
+        blur: float = 1.0,
+    ) -> None:
         """Put a shape over what is there.
 
         A voxel the surface cuts mixes old and new by the share of the voxel inside; the
@@ -94,6 +100,9 @@ class Canvas:
             Its intensities, or the name of a tissue of the palette.
         label : int, optional
             The object's label; 0 erases labels; None leaves them as they are.
+        blur : float
+            Width of the transition in voxels: 1 for a sharp surface, more for a body that
+            fades into its surroundings.
         """
         if isinstance(tissue, str):
             tissue = self.palette.tissue(tissue)
@@ -101,7 +110,7 @@ class Canvas:
         if box is None:
             return
         points = self.points.box(box)
-        self._lay(box, shape(points), tissue.render(points), label)
+        self._lay(box, shape(points), tissue.render(points), label, blur)
 
     def paint_values(self, values: torch.Tensor, tissue: Tissue, label: int | None) -> None:
         """As :meth:`paint`, given the implicit function's values on the grid, (Z, Y, X)."""
@@ -115,8 +124,9 @@ class Canvas:
         values: torch.Tensor,
         fill: torch.Tensor,
         label: int | None,
+        blur: float = 1.0,
     ) -> None:
-        cover = coverage(values)
+        cover = coverage(values, blur)
         self.image[box].lerp_(fill, cover)
         if label is not None:
             self.labels[box].masked_fill_(cover > 0.5, label)
@@ -174,12 +184,19 @@ class Canvas:
         return smooth_field(self.draws, self.shape, self.spacing, correlation, self.device)
 
 
-def coverage(values: torch.Tensor) -> torch.Tensor:
+def coverage(values: torch.Tensor, blur: float = 1.0) -> torch.Tensor:
     """Share of each voxel inside the shape, from the implicit function at its centre.
 
     The function is taken as linear within a voxel. It then spans half the sum of its
     absolute differences along the axes either side of the centre's value, and the share is
     read off that span. Thick slices through an oblique surface mix broadly, as they should.
+
+    Parameters
+    ----------
+    values : Tensor (Z, Y, X)
+        Negative inside.
+    blur : float
+        Widens the transition by this factor.
 
     Returns
     -------
@@ -193,4 +210,4 @@ def coverage(values: torch.Tensor) -> torch.Tensor:
         step = values.diff(dim=axis).abs_()
         last = step.narrow(axis, step.shape[axis] - 1, 1)
         span += torch.cat([step, last], dim=axis)
-    return (0.5 - values / span).clamp_(0.0, 1.0)
+    return (0.5 - values / (blur * span)).clamp_(0.0, 1.0)

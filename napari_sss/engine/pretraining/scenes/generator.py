@@ -42,6 +42,8 @@ class _Kind:
         Probability of cine contrast where the scene is MR.
     ct : float
         Factor on the share of CT.
+    across : float
+        Probability of coronal or sagittal instead of axial slices.
     """
 
     paint: Callable[[Canvas, Draws], None]
@@ -50,17 +52,18 @@ class _Kind:
     roam: tuple[float, float, float]
     cine: float = 0.1
     ct: float = 1.0
+    across: float = 0.12
 
 
 _KINDS: dict[str, _Kind] = {
-    "abdomen": _Kind(paint_abdomen, (180, 420), (1.5, 7), (40, 25, 50), 0.1, 1.4),
-    "thorax": _Kind(paint_thorax, (180, 420), (1.5, 8), (40, 25, 45), 0.2, 1.2),
-    "pelvis": _Kind(paint_pelvis, (180, 420), (1.5, 7), (40, 25, 45), 0.1, 1.4),
-    "limbs": _Kind(paint_limbs, (150, 380), (1.5, 8), (20, 15, 60), 0.05),
-    "heart": _Kind(paint_heart_scene, (150, 380), (2.5, 10), (12, 22, 25), 0.6, 0.5),
-    "brain": _Kind(paint_brain, (130, 260), (1, 6), (35, 20, 20), 0.05, 0.6),
-    "regions": _Kind(paint_regions, (150, 350), (1, 8), (0, 0, 0)),
-    "shapes": _Kind(paint_shapes, (150, 350), (1, 8), (0, 0, 0)),
+    "abdomen": _Kind(paint_abdomen, (130, 420), (1.5, 8), (40, 30, 60), 0.1, 1.4),
+    "thorax": _Kind(paint_thorax, (150, 420), (1.5, 8), (40, 25, 50), 0.2, 1.2),
+    "pelvis": _Kind(paint_pelvis, (140, 420), (1.5, 7), (40, 30, 50), 0.1, 1.4),
+    "limbs": _Kind(paint_limbs, (120, 380), (1.5, 8), (20, 15, 60), 0.05),
+    "heart": _Kind(paint_heart_scene, (120, 400), (2.5, 10), (12, 25, 30), 0.6, 0.5),
+    "brain": _Kind(paint_brain, (100, 260), (1, 6), (35, 25, 25), 0.05, 0.6, 0.5),
+    "regions": _Kind(paint_regions, (150, 350), (1, 8), (0, 0, 0), across=0.0),
+    "shapes": _Kind(paint_shapes, (150, 350), (1, 8), (0, 0, 0), across=0.0),
 }
 
 
@@ -83,7 +86,7 @@ class SceneGenerator:
         Changes whenever the same seed and index give another scene.
     """
 
-    VERSION = "1.0"
+    VERSION = "1.1"
 
     def __init__(
         self,
@@ -116,7 +119,11 @@ class SceneGenerator:
         centre = tuple(draws.uniform(-1, 1) * reach for reach in kind.roam)
         tilt = draws.choice((0.03, 0.2, 0.7), (6, 2, 1))
         yaw = draws.normal(0, 0.1) if draws.chance(0.7) else draws.uniform(-math.pi, math.pi)
-        turn = rotation(yaw, draws.normal(0, tilt), draws.normal(0, tilt))
+        pitch, roll = draws.normal(0, tilt), draws.normal(0, tilt)
+        if draws.chance(kind.across):
+            quarter = draws.sign() * math.pi / 2
+            pitch, roll = draws.choice(((pitch + quarter, roll), (pitch, roll + quarter)))
+        turn = rotation(yaw, pitch, roll)
         return Canvas(
             draws,
             (config.slices, config.size, config.size),

@@ -11,6 +11,7 @@ import torch
 from .appearance import Tissue
 from .canvas import COARSE, COARSE_2, FINE, MEDIUM, Canvas
 from .draws import Draws
+from .lesions import paint_lesions
 from .shapes import (
     Points,
     Shape,
@@ -30,7 +31,6 @@ from .torso import (
     INFINITE,
     Trunk,
     below,
-    paint_lesions,
     paint_ribs,
     paint_spine,
     paint_vessel_tree,
@@ -214,7 +214,7 @@ def _paint_left(
         )
         # Papillary muscles belong to the lumen, as annotators draw it.
         canvas.paint(place(intersection(muscle_shape, inner)), muscle, None)
-    if draws.chance(0.4):
+    if draws.chance(0.5):
         edge = intersection(inner, inverted(grown(inner, -draws.uniform(0.08, 0.25))))
         canvas.paint(place(intersection(edge, specks(FINE, 0.3))), muscle)
     return ring, lumen

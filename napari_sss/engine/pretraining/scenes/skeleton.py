@@ -9,6 +9,7 @@ import torch
 from .abdomen import paint_gut
 from .canvas import COARSE, MEDIUM, Canvas
 from .draws import Draws
+from .lesions import paint_lesions
 from .shapes import (
     Points,
     Shape,
@@ -21,7 +22,7 @@ from .shapes import (
     rough,
     star,
 )
-from .torso import INFINITE, Trunk, paint_cells, paint_clutter, paint_lesions, paint_wall
+from .torso import INFINITE, Trunk, paint_cells, paint_clutter, paint_wall
 
 
 def paint_bone(

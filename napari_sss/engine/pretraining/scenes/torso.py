@@ -20,7 +20,6 @@ from .shapes import (
     placed,
     rough,
     specks,
-    star,
     tube,
     union,
 )
@@ -283,25 +282,6 @@ def _two_smallest(fields: list[torch.Tensor]) -> tuple[torch.Tensor, torch.Tenso
         second = torch.minimum(second, torch.maximum(first, field))
         first = torch.minimum(first, field)
     return first, second
-
-
-def paint_lesions(
-    canvas: Canvas, draws: Draws, host: Shape, around: Vector, reach: Vector, label: int
-) -> None:
-    """A few small bright or dark bodies inside an organ."""
-    for _ in range(draws.integer(1, 4)):
-        radius = draws.log_uniform(3, 22)
-        place = tuple(
-            c + draws.uniform(-0.7, 0.7) * r for c, r in zip(around, reach, strict=True)
-        )
-        shape = star(draws, (radius * draws.uniform(0.7, 1.3), radius, radius), 0.12)
-        shape = intersection(placed(shape, (place[0], place[1], place[2])), host)
-        name = draws.choice(("lesion_dark", "lesion_bright", "fluid"))
-        lesion = canvas.new_label()
-        canvas.paint(rough(shape, 0.06, FINE), name, lesion)
-        if draws.chance(0.25):
-            canvas.paint(grown(shape, -0.35), "fluid", lesion)
-        canvas.group(label, lesion)
 
 
 def paint_vessel_tree(
