@@ -80,14 +80,22 @@ def _pixels(slices: Sequence[Slice], path: Path) -> NDArray[Any]:
     import SimpleITK as sitk  # noqa: N813
 
     files = list(dict.fromkeys(s.path for s in slices))
+    rescaled_alike = len({s.rescale for s in slices}) == 1
     reader: Any
     if len(files) == 1:
+        if not rescaled_alike:
+            raise VolumeError(
+                f"The frames of {path} have different rescale slopes or intercepts, which "
+                "cannot be read.",
+                "Export the series as single slices.",
+                path,
+            )
         reader = sitk.ImageFileReader()
         reader.SetFileName(str(files[0]))
     else:
         reader = sitk.ImageSeriesReader()
         reader.SetFileNames([str(file) for file in files])
-        if len({s.rescale for s in slices}) > 1:
+        if not rescaled_alike:
             # The first slice's type would be used for all, and cut off the others' decimals.
             reader.SetOutputPixelType(sitk.sitkFloat32)
     reader.SetImageIO("GDCMImageIO")

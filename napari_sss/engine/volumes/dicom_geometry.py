@@ -15,7 +15,7 @@ from napari_sss.engine.volumes.dicom_series import Slice
 _SAME_DIRECTION = 1e-3  # cosines; headers round them to about 1e-6
 _SAME_PLACE_MM = 1e-2
 _UNEVEN = 0.05  # share of the slice distance by which a slice may be out of place
-_DRIFT = 0.02  # share of a pixel by which slices may drift sideways over the whole stack
+_DRIFT = 0.1  # share of a pixel by which rounding may shift slices sideways, over the stack
 _MISSING = 1.5  # a gap of this many slice distances: a slice is not there
 _NOTEWORTHY_MM = 1e-2
 
@@ -61,8 +61,11 @@ def stacked(slices: Sequence[Slice], path: Path) -> Stack:
     step, notes = _step(positions, normal, path)
     rows, columns = first.pixel_spacing if len(first.pixel_spacing) == 2 else (1.0, 1.0)
     lateral = step - normal * (normal @ step)
-    if np.linalg.norm(lateral) * (len(positions) - 1) <= _DRIFT * min(rows, columns):
+    drift = float(np.linalg.norm(lateral)) * (len(positions) - 1)
+    if drift <= _DRIFT * min(rows, columns):
         step = step - lateral
+        if drift > _NOTEWORTHY_MM:
+            notes = (*notes, f"Slices drift sideways by {drift:.2f} mm, which was ignored.")
     affine = np.eye(4)
     affine[:3, 0] = step
     affine[:3, 1] = down_column * rows

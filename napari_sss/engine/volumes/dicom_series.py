@@ -31,7 +31,6 @@ _SLOPE, _INTERCEPT = (0x0028, 0x1053), (0x0028, 0x1052)
 _SHARED, _PER_FRAME = (0x5200, 0x9229), (0x5200, 0x9230)
 _PLANE_POSITION, _PLANE_ORIENTATION = (0x0020, 0x9113), (0x0020, 0x9116)
 _MEASURES, _TRANSFORM = (0x0028, 0x9110), (0x0028, 0x9145)
-_FRAME_CONTENT, _TIME_INDEX = (0x0020, 0x9111), (0x0020, 0x9128)
 
 
 @dataclass(frozen=True)
@@ -206,7 +205,8 @@ def _slices(path: Path, header: DicomHeader) -> Iterator[Slice]:
             for group in groups:  # noqa: B023 - called within this turn of the loop
                 if found := group.item(sequence).floats(tag):
                     return found
-            return header.floats(tag)
+            # One position cannot be that of several frames.
+            return () if frames > 1 and tag == _POSITION else header.floats(tag)
 
         yield Slice(
             path,

@@ -114,7 +114,7 @@ def _read(path: Path, series_uid: str | None, frame: int | None) -> RawVolume:
     )
 
 
-def _first_files(folder: Path, count: int = 8) -> list[Path]:
+def _first_files(folder: Path, count: int = 32) -> list[Path]:
     """A few files of a folder, or of its first sub-folders where it has none."""
     try:
         entries = sorted(folder.iterdir())

@@ -111,3 +111,10 @@ def test_oblique_is_more_than_a_tenth_of_a_degree():
             Grid((1, 1, 1), direction=(cos, -sin, 0, sin, cos, 0, 0, 0, 1)).is_oblique
             == oblique
         )
+
+
+def test_distance_is_that_of_the_worst_corner():
+    # Only x differs: three columns further, 0.5 mm each.
+    distance = Grid((2, 3, 4)).distance_to(Grid((2, 3, 4), (1.0, 1.0, 1.5)))
+    assert distance == pytest.approx(1.5)
+    assert Grid((2, 3, 4)).distance_to(Grid((2, 3, 5))) == np.inf
