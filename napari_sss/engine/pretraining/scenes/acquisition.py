@@ -97,6 +97,8 @@ def _scan_mr(
     image = image * (1 + gains).clamp(min=0.5)
     if draws.chance(0.08):
         image, labels = circular_view(draws, image, labels, 0.0)
+    elif draws.chance(0.08):
+        image, labels = narrow_view(draws, image, labels)
     return image * (draws.log_uniform(60, 4000) / MR_SCALE), labels
 
 
@@ -213,6 +215,18 @@ def circular_view(
     disc = (y * y + x * x) < draws.uniform(0.85, 1.15) ** 2
     image = torch.where(disc, image, image.new_tensor(outside))
     return image, torch.where(disc, labels, labels.new_zeros(()))
+
+
+def narrow_view(
+    draws: Draws, image: torch.Tensor, labels: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Image and labels between two straight borders; 0 beyond them."""
+    y, x = _plane(image)
+    angle = draws.choice((0.0, math.pi / 2)) + draws.normal(0, 0.15)
+    across = math.sin(angle) * y + math.cos(angle) * x
+    inside = (across > -draws.uniform(0.6, 1.2)) & (across < draws.uniform(0.6, 1.2))
+    image = torch.where(inside, image, image.new_zeros(()))
+    return image, torch.where(inside, labels, labels.new_zeros(()))
 
 
 def _plane(image: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -89,7 +89,13 @@ _MR: dict[str, tuple[float, float, float, float]] = {
 
 _HOLLOW = ("air", "gas", "lung", "cortical_bone", "table")
 _FIXED = (*_HOLLOW, "fat", "mediastinum")
+# Probability of fibres: seen in muscle, never in what flows.
+_STRIPED = {
+    "muscle": 0.4,
+    **dict.fromkeys(("blood", "venous_blood", "urine", "bile", "fluid", "csf", "fat"), 0.0),
+}
 MR_SCALE = 1000.0
+"""The palette's units of an MR tissue that gives full signal."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +196,7 @@ class Palette:
         )
         if name in ("stool", "gut"):
             weights = (*weights[:2], 14 * unit * draws.normal(), 20 * unit * draws.normal())
-        striped = draws.chance(0.5 if name == "muscle" else 0.06)
+        striped = draws.chance(_STRIPED.get(name, 0.05))
         stripes = unit * draws.uniform(3, 15) if striped else 0.0
         return Tissue(mean, weights, stripes, _wave(draws) if striped else (0.0, 0.0, 0.0))
 

@@ -13,18 +13,18 @@ class SceneWeights(BaseModel):
     abdomen: float = Field(
         default=0.26, ge=0, description="Layered bodies with organs in a cavity."
     )
-    thorax: float = Field(default=0.08, ge=0, description="Lungs, mediastinum, a heart, ribs.")
-    pelvis: float = Field(default=0.08, ge=0, description="Hip bones, bladder, muscles, gut.")
+    thorax: float = Field(default=0.07, ge=0, description="Lungs, mediastinum, a heart, ribs.")
+    pelvis: float = Field(default=0.10, ge=0, description="Hip bones, bladder, muscles, gut.")
     heart: float = Field(
-        default=0.24, ge=0, description="Rings around a blood pool, crescents."
+        default=0.22, ge=0, description="Rings around a blood pool, crescents."
     )
     brain: float = Field(default=0.08, ge=0, description="Nested shells with folds.")
     limbs: float = Field(
-        default=0.06, ge=0, description="Pairs of limbs: bones, muscle bundles."
+        default=0.05, ge=0, description="Pairs of limbs: bones, muscle bundles."
     )
     regions: float = Field(default=0.08, ge=0, description="Smooth random label fields.")
     shapes: float = Field(
-        default=0.12, ge=0, description="Blobs, rings, tubes and vessel trees."
+        default=0.14, ge=0, description="Blobs, rings, tubes and vessel trees."
     )
 
     @model_validator(mode="after")

@@ -7,7 +7,7 @@ import math
 import torch
 
 from .abdomen import paint_gut
-from .canvas import COARSE, MEDIUM, Canvas
+from .canvas import COARSE, FINE, MEDIUM, Canvas
 from .draws import Draws
 from .lesions import paint_lesions
 from .shapes import (
@@ -20,6 +20,7 @@ from .shapes import (
     placed,
     rotation,
     rough,
+    specks,
     star,
 )
 from .torso import INFINITE, Trunk, paint_cells, paint_clutter, paint_wall
@@ -51,7 +52,7 @@ def paint_pelvis(canvas: Canvas, draws: Draws) -> None:
     trunk = paint_wall(canvas, draws)
     extents = (0.5 * canvas.extent[0], trunk.half_y * 1.05, trunk.half_x * 1.05)
     region = grown(trunk.cavity, 0.08)
-    gap = draws.choice((-1.0, 1.5, 3.0))
+    gap = draws.choice((0.8, 1.5, 3.0))
     paint_cells(canvas, draws, region, extents, draws.integer(8, 12), ("muscle",), gap)
     bowl = placed(
         ellipsoid((INFINITE, trunk.half_y * 0.68, trunk.half_x * draws.uniform(0.42, 0.62))),
@@ -123,18 +124,8 @@ def _paint_organs(canvas: Canvas, draws: Draws, half_y: float) -> None:
     canvas.paint(rectum, "gut_wall", label)
     content = grown(rectum, -draws.uniform(0.12, 0.4))
     canvas.paint(content, draws.choice(("stool", "gas", "gut", "gut_wall")), label)
-    if draws.chance(0.7):
-        radii = (draws.uniform(20, 45), draws.uniform(15, 28), draws.uniform(20, 38))
-        centre = (draws.uniform(-35, 20), 0.12 * half_y, draws.normal(0, 8))
-        organ = placed(star(draws, radii, 0.12), centre)
-        label = canvas.new_label()
-        canvas.paint(organ, "gland", label)
-        if draws.chance(0.5):
-            inner = canvas.new_label()
-            canvas.paint(rough(grown(organ, -0.4), 0.1, MEDIUM), "spleen", inner)
-            canvas.group(label, inner)
-        if draws.chance(0.3):
-            paint_lesions(canvas, draws, organ, centre, radii, label)
+    if draws.chance(0.75):
+        _paint_gland(canvas, draws, half_y)
     if draws.chance(0.85):
         radii = (draws.uniform(20, 55), draws.uniform(18, 45), draws.uniform(22, 52))
         centre = (draws.uniform(-30, 30), -0.3 * half_y, draws.normal(0, 8))
@@ -145,6 +136,31 @@ def _paint_organs(canvas: Canvas, draws: Draws, half_y: float) -> None:
             wall = draws.uniform(1.0, 5.0) / radii[1]
             canvas.paint(grown(bladder, wall), "gut_wall", label if draws.chance(0.3) else 0)
         canvas.paint(bladder, "urine", label)
+
+
+def _paint_gland(canvas: Canvas, draws: Draws, half_y: float) -> None:
+    """A gland with an inner part set to the front, so that the rest is a crescent."""
+    radii = (draws.uniform(18, 45), draws.uniform(14, 28), draws.uniform(18, 38))
+    centre = (draws.uniform(-35, 20), 0.12 * half_y, draws.normal(0, 8))
+    organ = placed(star(draws, radii, draws.uniform(0.04, 0.14)), centre)
+    label = canvas.new_label()
+    if draws.chance(0.5):
+        canvas.paint(grown(organ, 1.5 / radii[1]), "fat", 0)
+    canvas.paint(organ, "gland", label)
+    if draws.chance(0.7):
+        shrink = draws.uniform(0.55, 0.85)
+        inner_radii = (radii[0] * shrink, radii[1] * shrink, radii[2] * shrink)
+        front = centre[1] - draws.uniform(0, 1) * (radii[1] - inner_radii[1])
+        zone = placed(star(draws, inner_radii, 0.1), (centre[0], front, centre[2]))
+        zone = intersection(rough(zone, 0.06, FINE), grown(organ, -0.05))
+        inner = canvas.new_label()
+        canvas.paint(zone, draws.choice(("spleen", "muscle", "pancreas")), inner)
+        if draws.chance(0.5):
+            nodules = intersection(zone, specks(FINE, draws.uniform(0.3, 1.2)))
+            canvas.paint(nodules, draws.choice(("lesion_dark", "lesion_bright")))
+        canvas.group(label, inner)
+    if draws.chance(0.3):
+        paint_lesions(canvas, draws, organ, centre, radii, label)
 
 
 def paint_limbs(canvas: Canvas, draws: Draws) -> None:
@@ -168,7 +184,7 @@ def _paint_limb(canvas: Canvas, draws: Draws, x: float, radius: float) -> None:
         canvas.paint(flesh, "muscle", canvas.new_label())
     else:
         extents = (0.4 * canvas.extent[0], radius * 0.8, radius * 0.8)
-        gap = draws.choice((-1.0, 1.0, 2.5))
+        gap = draws.choice((0.7, 1.2, 2.5))
         count = draws.integer(4, 8)
         paint_cells(canvas, draws, flesh, extents, count, ("muscle",), gap, middle_x=x)
     for _ in range(draws.choice((1, 1, 2))):

@@ -137,3 +137,13 @@ def test_a_small_scene_takes_well_under_a_second() -> None:
     for index in range(4):
         generator.scene(index)
     assert (time.process_time() - start) / 4 < 2.0
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_scenes_agree_between_devices() -> None:
+    config = SceneConfig(**SMALL)
+    for index in range(6):
+        here = SceneGenerator(9, config).scene(index)
+        there = SceneGenerator(9, config, device="cuda").scene(index)
+        assert there.image.device.type == there.labels.device.type == "cuda"
+        assert float((here.labels == there.labels.cpu()).float().mean()) > 0.99
