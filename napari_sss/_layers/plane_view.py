@@ -55,6 +55,12 @@ class Readout:
         return f"{value}   |   {place} mm   |   {voxel}"
 
 
+def camera_of(viewer: Any) -> Any:
+    """Return the viewer's camera: since napari 0.9 it is its scene's."""
+    scene = getattr(viewer, "scene", None)
+    return viewer.camera if scene is None else scene.camera
+
+
 class PlaneView:
     """Looks at a scan through a viewer's dims and camera.
 
@@ -102,7 +108,7 @@ class PlaneView:
             return EdgeLetters()
         dims = self._viewer.dims
         rows, columns = (axis - (dims.ndim - 3) for axis in dims.displayed)
-        down, right = self._viewer.camera.orientation2d
+        down, right = camera_of(self._viewer).orientation2d
         return edge_letters(scan.volume.grid, rows, columns, down == "down", right == "right")
 
     def readout(self, layer: Any, scan: Scan) -> Readout | None:

@@ -85,6 +85,7 @@ class PromptLayers:
         self._counts = (0, 0)
         self._writing = False
         self._highest_id = 0
+        self._next_sign = "+"
 
     # -- showing ------------------------------------------------------------------------
 
@@ -210,7 +211,6 @@ class PromptLayers:
             opacity=0.9,
             **self._placement,
         )
-        layer.feature_defaults = {"object_id": 0, "sign": "+", "plane": 0}
         layer.bind_key(SIGN_KEY, self._toggle_sign)
         layer.events.data.connect(self._on_data)
         return layer
@@ -301,6 +301,7 @@ class PromptLayers:
             self._highest_id += new
             features = self._boxes.features.iloc[:-new]
             ids = list(range(first, first + new))
+            self.current_id = ids[-1]
             self._boxes.features = {
                 "object_id": [*features["object_id"], *ids],
                 "label": [*features["label"], *(f"{self.class_name} {i}" for i in ids)],
@@ -314,10 +315,9 @@ class PromptLayers:
                 self._highest_id += 1
                 self.current_id = self._highest_id
             features = self._points.features.iloc[:-new]
-            sign = str(self._points.feature_defaults["sign"].iloc[0])
             self._points.features = {
                 "object_id": [*features["object_id"], *[self.current_id] * new],
-                "sign": [*features["sign"], *[sign] * new],
+                "sign": [*features["sign"], *[self._next_sign] * new],
                 "plane": [*features["plane"], *[self._plane().axis] * new],
             }
             self._show_signs()
@@ -393,10 +393,9 @@ class PromptLayers:
             self._show_signs()
             self._compare()
             return
-        sign = flipped[str(layer.feature_defaults["sign"].iloc[0])]
-        layer.feature_defaults = {**layer.feature_defaults.iloc[0], "sign": sign}
-        layer.current_symbol = SYMBOLS[sign]
-        layer.current_face_color = COLOURS[sign]
+        self._next_sign = flipped[self._next_sign]
+        layer.current_symbol = SYMBOLS[self._next_sign]
+        layer.current_face_color = COLOURS[self._next_sign]
 
 
 def _rgba(colour: str) -> tuple[float, ...]:

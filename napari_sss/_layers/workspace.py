@@ -59,6 +59,7 @@ class Workspace:
         self._open: dict[int, OpenScan] = {}
         self._current: OpenScan | None = None
         self._problem = ""
+        self._class_name = "object"
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         images = self.images()
@@ -128,6 +129,7 @@ class Workspace:
             "units": (layer.units[-1],) * 3,
         }
         prompts = PromptLayers(self._viewer, shape, placement, self._plane_of_new_points)
+        prompts.class_name = self._class_name
         masks = MasksLayer(self._viewer, shape, placement, scan.metadata)
         prompts.edited.connect(lambda objects: self.edited.emit(objects))
         prompts.removed.connect(lambda ids: self.removed.emit(ids))
@@ -215,6 +217,12 @@ class Workspace:
     def select(self, object_id: int) -> None:
         """Make an object's boxes ready to be dragged."""
         self._required.prompts.select(object_id)
+
+    def name_new_objects(self, class_name: str) -> None:
+        """Say what objects are called that a person adds by drawing a box."""
+        self._class_name = class_name
+        for opened in self._open.values():
+            opened.prompts.class_name = class_name
 
     def draw_boxes(self) -> None:
         """Let the next drag on the image draw a box."""

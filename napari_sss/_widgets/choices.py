@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from napari_sss.engine.models.registry import EMBEDDED, entry, model_names
 from napari_sss.engine.prompts.types import Plane
-from napari_sss.engine.volumes.intensity import PERCENTILES, PRESETS, IntensityWindow
+from napari_sss.engine.volumes.intensity import PERCENTILES, PRESETS
+from napari_sss.engine.volumes.volume import Modality
+
+if TYPE_CHECKING:
+    from napari_sss.engine.prompts.presets import TissuePreset
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ def model_choices() -> list[Choice]:
     return choices
 
 
-def window_choices(modality: str) -> list[Choice]:
+def window_choices(modality: Modality) -> list[Choice]:
     """Return the windows that make sense for a modality."""
     percentiles = Choice(
         PERCENTILES, "Percentiles 0.5 – 99.5", "From the scan's own intensities."
@@ -81,21 +86,22 @@ EVERYTHING = "everything"
 TRAINED = "model"
 
 
-def source_choices() -> list[Choice]:
+def source_choices(modality: Modality) -> list[Choice]:
     """Return where prompts can come from: each tissue, everything, a trained model."""
     from napari_sss.engine.prompts.presets import TISSUE_PRESETS
 
     tissues = [
-        Choice(
-            f"intensity{SEPARATOR}{name}",
-            f"Tissue: {name.replace('_', ' ').replace('-', ' ')}",
-            preset.description,
-        )
-        for name, preset in TISSUE_PRESETS.items()
+        Choice(_key(preset.name), _tissue_title(preset.name), _tissue_tooltip(preset))
+        for preset in TISSUE_PRESETS.values()
+        if modality in ("unknown", preset.modality)
     ]
     return [
         *tissues,
-        Choice(EVERYTHING, "Everything", "SAM-2 looks for any object on every slice; slow."),
+        Choice(
+            EVERYTHING,
+            "Everything",
+            "SAM-2 looks for any object on every slice, and links them. Takes long.",
+        ),
         Choice(
             TRAINED,
             "Trained model",
@@ -105,15 +111,43 @@ def source_choices() -> list[Choice]:
     ]
 
 
+def default_source(modality: Modality) -> str:
+    """Return the choice to begin with."""
+    return _key("mr-bright" if modality == "MR" else "soft-tissue")
+
+
 def source_of(key: str) -> tuple[str, str | None]:
     """Return source and tissue preset of a choice."""
     source, _, preset = key.partition(SEPARATOR)
     return source, preset or None
 
 
-def preset_window(preset: str | None) -> IntensityWindow | None:
-    """Return the window that a tissue preset is best seen through; None if it has none."""
+def preset_class(preset: str | None) -> str:
+    """Return what a tissue preset calls its objects; "object" without one."""
     from napari_sss.engine.prompts.presets import tissue_preset
 
-    name = None if preset is None else tissue_preset(preset).window
-    return PRESETS[name].window if name is not None and name in PRESETS else None
+    return "object" if preset is None else tissue_preset(preset).class_name
+
+
+def preset_window(preset: str | None) -> str | None:
+    """Return the name of the window that suits a tissue preset; None without one."""
+    from napari_sss.engine.prompts.presets import tissue_preset
+
+    return None if preset is None else tissue_preset(preset).window or PERCENTILES
+
+
+def _key(preset: str) -> str:
+    return f"intensity{SEPARATOR}{preset}"
+
+
+def _tissue_title(name: str) -> str:
+    words = name.replace("-", " ")
+    return f"MR {words[3:]}" if words.startswith("mr ") else words.capitalize()
+
+
+def _tissue_tooltip(preset: TissuePreset) -> str:
+    low, high = preset.intensity_range
+    unit = "HU" if preset.modality == "CT" else "% of the scan's intensities"
+    bounds = " to ".join(f"{v:g}" for v in (low, high) if v is not None)
+    side = "from " if high is None else "up to " if low is None else ""
+    return f"Finds {preset.class_name}: {side}{bounds} {unit}. {preset.reference}"

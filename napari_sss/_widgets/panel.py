@@ -16,6 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_sss._layers.plane_view import camera_of
 from napari_sss._layers.prompt_layers import SIGN_KEY
 from napari_sss._layers.window_link import WindowLink
 from napari_sss._layers.workspace import Workspace
@@ -24,12 +25,14 @@ from napari_sss._widgets.choices import (
     AUTO_KEY,
     PLANE_KEYS,
     Choice,
+    default_source,
     model_choices,
+    preset_class,
     preset_window,
     source_choices,
     source_of,
 )
-from napari_sss._widgets.controller import DEFAULT_CLASS, SegmentationController
+from napari_sss._widgets.controller import SegmentationController
 from napari_sss._widgets.engine_access import AutoRequest, Engine, TorchEngine
 from napari_sss._widgets.objects_table import ObjectsTable
 from napari_sss._widgets.parts import ChoiceBox, row
@@ -46,6 +49,7 @@ from napari_sss._widgets.status import (
 from napari_sss._widgets.worker import Mailbox, Worker
 from napari_sss.engine.prompts.types import ObjectPrompts
 from napari_sss.engine.volumes.intensity import PERCENTILES, PRESETS, IntensityWindow
+from napari_sss.engine.volumes.volume import Modality
 
 WIDTH = 340
 
@@ -114,7 +118,7 @@ class SSSPanel(QWidget):
         self.device.setTextFormat(Qt.TextFormat.PlainText)
         self.scan = ScanSection()
         self.run = RunSection()
-        self.run.sources.set_choices(source_choices())
+        self.run.sources.set_choices(source_choices("CT"), default_source("CT"))
         self.table = ObjectsTable()
         self.add_box = QPushButton("+ Box")
         self.add_box.setToolTip(ADD_BOX)
@@ -167,6 +171,7 @@ class SSSPanel(QWidget):
         self.run.auto_asked.connect(self.auto_prompt)
         self.run.cancel_asked.connect(controller.cancel)
         self.run.source_chosen.connect(self._on_source)
+        self.run.class_named.connect(workspace.name_new_objects)
         self.table.chosen.connect(self._on_object)
         self.table.remove_asked.connect(controller.remove)
         self.table.objects.renamed.connect(controller.rename)
@@ -205,7 +210,7 @@ class SSSPanel(QWidget):
             (viewer.dims.events.order, self._show_plane),
             (viewer.dims.events.ndisplay, self._show_plane),
             (viewer.dims.events.point, self._on_cursor),
-            (viewer.camera.events.orientation, self._show_plane),
+            (camera_of(viewer).events.orientation, self._show_plane),
             (viewer.cursor.events.position, self._on_cursor),
         )
 
@@ -261,7 +266,7 @@ class SSSPanel(QWidget):
 
     def export_to(self, path: Path) -> None:
         """Write the masks as a label map on the scan's own grid."""
-        self.controller.export(path, self.run.class_name.text().strip() or DEFAULT_CLASS)
+        self.controller.export(path, self.run.class_given)
 
     def _ask_where_to_export(self) -> None:
         source, _ = self.workspace.for_export()
@@ -277,9 +282,11 @@ class SSSPanel(QWidget):
         self.workspace.choose(next((i for i in self.workspace.images() if id(i) == key), None))
 
     def _on_source(self, key: str) -> None:
-        window = preset_window(source_of(key)[1])
+        preset = source_of(key)[1]
+        self.run.suggest_class(preset_class(preset))
+        window = preset_window(preset)
         if window is not None:
-            self._window.choose(window)
+            self._choose_window(window)
 
     def _choose_window(self, name: str) -> None:
         if name in PRESETS:
@@ -314,11 +321,21 @@ class SSSPanel(QWidget):
         current = self.workspace.current
         self._list_scans()
         self.scan.set_scan(None if current is None else current.scan)
+        if current is not None:
+            self._list_sources(current.scan.source.modality)
         self._window.attach(self.workspace.image)
         if self._window.window is not None:
             self._on_window(self._window.window)
         self.controller.scan_changed()
         self._show_plane()
+
+    def _list_sources(self, modality: Modality) -> None:
+        choices = source_choices(modality)
+        keep = self.run.sources.key
+        known = any(choice.key == keep for choice in choices)
+        self.run.sources.set_choices(choices, keep if known else default_source(modality))
+        preset = source_of(self.run.sources.key)[1]
+        self.run.suggest_class(preset_class(preset))
 
     def _show_status(self, status: PanelStatus) -> None:
         model = status.model

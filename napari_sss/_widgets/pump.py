@@ -53,8 +53,10 @@ class MailPump(QObject):
             self._timer.start()
 
     def deliver(self) -> None:
-        """Read messages until the box is empty or the budget is spent."""
+        """Read progress, then messages until the box is empty or the budget is spent."""
         deadline = time.perf_counter() + BUDGET_S
+        for report in self._mailbox.take_progress():
+            report()
         while (letter := self._mailbox.take()) is not None:
             letter()
             if time.perf_counter() >= deadline:

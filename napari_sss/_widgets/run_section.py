@@ -39,18 +39,18 @@ class RunSection(QWidget):
     cancel_asked = Signal()
     source_chosen = Signal(str)
     class_named = Signal(str)
+    """What objects are called from now on."""
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.sources = ChoiceBox("Where the first guess comes from that SAM-2 then refines.")
         self.sources.on_chosen(self.source_chosen.emit)
         self.class_name = QLineEdit()
-        self.class_name.setPlaceholderText("as the preset says")
         self.class_name.setToolTip(
             "What the objects are called: in the table, and in the exported mask's list of "
             "classes."
         )
-        self.class_name.textChanged.connect(self.class_named.emit)
+        self.class_name.textChanged.connect(lambda _: self.class_named.emit(self.class_given))
         self.auto = QPushButton("Auto-prompt")
         self.auto.setStyleSheet(AUTO_STYLE)
         self.auto.clicked.connect(lambda: self.auto_asked.emit())
@@ -76,6 +76,16 @@ class RunSection(QWidget):
         layout.addWidget(self.auto)
         layout.addWidget(row(self.progress, self.cancel))
         layout.addWidget(self.hint)
+
+    @property
+    def class_given(self) -> str:
+        """What the user calls the objects, else what the preset does."""
+        return self.class_name.text().strip() or self.class_name.placeholderText()
+
+    def suggest_class(self, name: str) -> None:
+        """Show what the preset calls its objects."""
+        self.class_name.setPlaceholderText(name)
+        self.class_named.emit(self.class_given)
 
     def show_status(self, status: PanelStatus) -> None:
         """Show what is going on."""

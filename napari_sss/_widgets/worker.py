@@ -79,13 +79,16 @@ class Mailbox:
             self._progress[job_id] = letter
 
     def take(self) -> Callable[[], None] | None:
-        """Return the next message, or None; progress comes once the rest is read."""
+        """Return the next message, or None."""
         with self._lock:
-            if self._letters:
-                return self._letters.popleft()
-            if self._progress:
-                return self._progress.pop(next(iter(self._progress)))
-            return None
+            return self._letters.popleft() if self._letters else None
+
+    def take_progress(self) -> list[Callable[[], None]]:
+        """Return the newest progress report of each job that has made one since."""
+        with self._lock:
+            reports = list(self._progress.values())
+            self._progress.clear()
+            return reports
 
     def drop_progress(self, job_id: int) -> None:
         """Forget a report that a finished job left behind."""

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
 
+from napari_sss._widgets.controller import SegmentationController
+from napari_sss._widgets.worker import Mailbox, Worker
 from napari_sss.engine.errors import ModelError
 from napari_sss.engine.inference.result import (
     ObjectDone,
     ObjectsFound,
-    SegmentedObject,
     Segmentation,
+    SegmentedObject,
     SliceMask,
 )
 from napari_sss.engine.prompts.types import Box, ObjectPrompts, Plane, Point, SlicePrompt
+from napari_sss.engine.volumes.grid import Grid
 from napari_sss.engine.volumes.region import Region
+from napari_sss.engine.volumes.volume import Volume
 
 
 @dataclass
@@ -107,3 +111,92 @@ class FakeEngine:
 @pytest.fixture
 def engine() -> FakeEngine:
     return FakeEngine()
+
+
+class FakeScene:
+    """The controller's scene without napari: an empty scan of 40 x 40 x 60 voxels, 1 mm."""
+
+    def __init__(self):
+        self.key = 1
+        self.problem = ""
+        self.volume = Volume(np.zeros((40, 40, 60), np.int16), Grid((40, 40, 60)), "CT")
+        self.array = np.zeros((40, 40, 60), np.uint16)
+        self.shown: dict[int, ObjectPrompts] = {}
+        self.redrawn = []
+        self.slices = []
+
+    def shown_index(self):
+        return 7
+
+    def labels(self):
+        return self.array
+
+    def prompts(self):
+        return tuple(self.shown.values())
+
+    def show_prompts(self, objects, remove=()):
+        for object_id in remove:
+            self.shown.pop(object_id, None)
+        self.shown.update({o.id: o for o in objects})
+
+    def rename(self, object_id, class_name):
+        self.shown[object_id] = replace(self.shown[object_id], class_name=class_name)
+
+    def redraw(self, touched):
+        self.redrawn.append(touched)
+
+    def show_slice(self, plane, index):
+        self.slices.append((plane, index))
+
+    def for_export(self):
+        return self.volume, lambda labels: labels[::-1]
+
+
+class Bench:
+    """A controller at work, its mail delivered when the test says so."""
+
+    def __init__(self, scene, engine):
+        self.scene, self.engine = scene, engine
+        self.mailbox = Mailbox()
+        self.worker = Worker(self.mailbox)
+        self.controller = SegmentationController(scene, engine, self.worker)
+        self.notices, self.statuses = [], []
+        self.controller.noticed.connect(self.notices.append)
+        self.controller.status_changed.connect(self.statuses.append)
+        self.controller.model.choose("embedded")
+        self.controller.scan_changed()
+        self.settle()
+
+    def deliver(self):
+        for report in self.mailbox.take_progress():
+            report()
+        while (letter := self.mailbox.take()) is not None:
+            letter()
+
+    def settle(self, seconds=10.0):
+        """Deliver until nothing is left to do."""
+        deadline = time.monotonic() + seconds
+        while self.worker.busy or not self.mailbox.empty:
+            assert time.monotonic() < deadline, "the worker does not come to rest"
+            self.deliver()
+            time.sleep(0.002)
+
+    def wait_for(self, condition, seconds=10.0):
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not happen"
+            self.deliver()
+            time.sleep(0.002)
+
+
+@pytest.fixture
+def scene() -> FakeScene:
+    return FakeScene()
+
+
+@pytest.fixture
+def bench(scene, engine):
+    bench = Bench(scene, engine)
+    yield bench
+    engine.gate.set()
+    assert bench.worker.close(10)
