@@ -41,7 +41,8 @@ def add_parser(subparsers: Subparsers) -> None:
     group.add_argument(
         "--preset",
         metavar="NAME",
-        help="the tissue to look for, see 'napari-sss presets' (default: by the modality)",
+        help="the tissue to look for, see 'napari-sss presets' (default: soft-tissue for a CT, "
+        "mr-intermediate for an MR)",
     )
     group.add_argument(
         "--no-propagate",
@@ -80,11 +81,10 @@ def auto_results(volume: Volume, args: argparse.Namespace, watch: Stopwatch) -> 
     from napari_sss.engine.reports.sidecar import ModelIdentity
     from napari_sss.engine.volumes.intensity import window_for
 
-    preset_window = None
-    if args.source == "intensity":
-        preset_window = tissue_preset(args.preset).window
+    preset = _preset_name(volume, args)
+    preset_window = tissue_preset(preset).window if preset else None
     window = window_for(volume, args.window or preset_window)
-    options = AutoOptions(source=args.source, preset=args.preset, propagate=args.propagate)
+    options = AutoOptions(source=args.source, preset=preset, propagate=args.propagate)
     model = load_chosen_model(args)
     watch.lap("model")
     with terminal_job() as control:
@@ -94,3 +94,10 @@ def auto_results(volume: Volume, args: argparse.Namespace, watch: Stopwatch) -> 
     return Results(
         volume, segmentation, ModelIdentity.of(model), window, settings, watch.seconds
     )
+
+
+def _preset_name(volume: Volume, args: argparse.Namespace) -> str | None:
+    """The tissue asked for, or the one for any organ; only one source looks at it."""
+    if args.source != "intensity":
+        return None
+    return args.preset or ("mr-intermediate" if volume.modality == "MR" else "soft-tissue")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from types import ModuleType, TracebackType
 
 from napari_sss._version import __version__
-from napari_sss.engine.cli import auto, demo, info, models, pretrain, segment
+from napari_sss.engine.cli import auto, demo, info, models, presets, pretrain, segment
 from napari_sss.engine.cli.exit_codes import ExitCode, exit_code_of
 from napari_sss.engine.cli.output import tell
 from napari_sss.engine.errors import Cancelled, SSSError
@@ -20,6 +20,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     auto,
     segment,
     models,
+    presets,
     pretrain,
     demo,
 )

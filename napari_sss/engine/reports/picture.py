@@ -243,7 +243,15 @@ def _outline(
 def _finish(axes: Axes, panel: _Panel) -> None:
     """Take the ticks away, say which slice it is and which way the patient lies."""
     axes.set_axis_off()
-    axes.set_title(f"{_PLANES[panel.axis]}, slice {panel.index}", color="white", fontsize=9)
+    axes.text(
+        0.02,
+        0.98,
+        f"{_PLANES[panel.axis]} {panel.index}",
+        transform=axes.transAxes,
+        color="white",
+        fontsize=9,
+        va="top",
+    )
     left, right, top, bottom = _EDGES[panel.axis]
     places = ((0.02, 0.5, left), (0.98, 0.5, right), (0.5, 0.97, top), (0.5, 0.03, bottom))
     for across, up, letter in places:

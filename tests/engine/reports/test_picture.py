@@ -96,7 +96,7 @@ def test_prompts_and_masks_lie_on_the_same_voxels_after_a_transposition(volume, 
 
 def test_the_letters_say_where_the_patient_lies(volume, segmentation):
     texts = [t.get_text() for t in drawn(volume, segmentation, picture._Panel(0, 1)).texts]
-    assert texts == ["R", "L", "A", "P"]
+    assert texts == ["axial 1", "R", "L", "A", "P"]
 
 
 def test_slices_of_the_largest_objects_are_chosen(volume, segmentation):
