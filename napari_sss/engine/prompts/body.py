@@ -9,14 +9,16 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from napari_sss.engine.prompts.components import find_components
-from napari_sss.engine.prompts.morphology import dilate, erode
+from napari_sss.engine.prompts.morphology import close, dilate, erode
 from napari_sss.engine.prompts.working_grid import WorkingGrid
 from napari_sss.engine.volumes.volume import Volume
 
 # Between air (-1000) and fat (-100): half-way for blocks that the skin cuts through.
 _SKIN_HU = -300.0
 # Table tops and blankets are thinner than twice this; limbs are thicker.
-_THINNEST_MM = 8.0
+_THINNEST_MM = 5.0
+# The chest wall may be thinner too: gaps up to twice this do not let the lungs out.
+_GAP_MM = 10.0
 # Limbs and the second leg are parts of the patient too, loose objects are smaller.
 _LEAST_SHARE = 0.05
 _BLOCK_MM = 4.0
@@ -46,7 +48,8 @@ def body_mask(volume: Volume) -> NDArray[np.bool_]:
     large[0] = False
     body = dilate(large[parts.labels], _THINNEST_MM, grid.spacing) & dense
     axial = volume.grid.canonical_view().order[0]
-    filled = np.stack([ndimage.binary_fill_holes(s) for s in np.moveaxis(body, axial, 0)])
+    walls = np.moveaxis(close(body, _GAP_MM, grid.spacing), axial, 0)
+    filled = np.stack([ndimage.binary_fill_holes(plane) for plane in walls])
     return grid.upsample(np.moveaxis(filled, 0, axial))
 
 

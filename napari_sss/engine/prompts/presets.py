@@ -150,7 +150,7 @@ _PRESETS = (
         ),
         intensity_range=(None, -400),
         closing_mm=4.0,
-        constraints=PhysicalConstraints(min_volume_ml=100, intensity_range=(-965, -450)),
+        constraints=PhysicalConstraints(min_volume_ml=30, intensity_range=(-930, -450)),
         keep="candidate",
         window="lung",
     ),
@@ -164,6 +164,7 @@ _PRESETS = (
         ),
         intensity_range=(-20, 150),
         smoothing_mm=1.0,
+        exclude=DenseTissue(min_hu=300, closing_mm=6),
         separation=Separation(erosion_mm=(3, 14)),
         constraints=PhysicalConstraints(
             min_volume_ml=15, max_volume_ml=2500, intensity_range=(-10, 140)

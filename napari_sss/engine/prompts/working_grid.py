@@ -43,15 +43,9 @@ class WorkingGrid:
 
     def means(self, array: NDArray[Any]) -> NDArray[np.float32]:
         """The mean of each block of a fine ``(Z, Y, X)`` array."""
-        reduced = array.astype(np.float32) if self.is_fine else array
         for axis, factor in enumerate(self.factors):
-            if factor == 1:
-                continue
-            starts = np.arange(0, array.shape[axis], factor)
-            sums = np.add.reduceat(reduced, starts, axis=axis, dtype=np.float32)
-            counts = np.diff(np.append(starts, array.shape[axis])).astype(np.float32)
-            reduced = sums / counts.reshape([-1 if a == axis else 1 for a in range(3)])
-        return reduced
+            array = _block_means(array, axis, factor)
+        return array.astype(np.float32, copy=False)
 
     def upsample(self, coarse: NDArray[Any]) -> NDArray[Any]:
         """A fine array in which each voxel has the value of its block."""
@@ -60,3 +54,17 @@ class WorkingGrid:
                 coarse = np.repeat(coarse, factor, axis=axis)
         z, y, x = self.shape
         return coarse[:z, :y, :x]
+
+
+def _block_means(array: NDArray[Any], axis: int, factor: int) -> NDArray[Any]:
+    """The mean of each run of ``factor`` entries along an axis; the last may be shorter."""
+    if factor == 1:
+        return array
+    array = np.moveaxis(array, axis, 0)
+    sums = array[::factor].astype(np.float32)
+    for step in range(1, factor):
+        part = array[step::factor]
+        sums[: len(part)] += part
+    counts = np.full(len(sums), factor, dtype=np.float32)
+    counts[-1] = len(array) - factor * (len(sums) - 1)
+    return np.moveaxis(sums / counts[:, None, None], 0, axis)
