@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +19,10 @@ from napari_sss.engine.models.drawn_prompts import (
     POSITIVE,
 )
 from napari_sss.engine.models.sam2_model import PointPrompts
-from napari_sss.engine.prompts.types import SlicePrompt, Stroke
+from napari_sss.engine.prompts.types import Box, Polygon, SlicePrompt, Stroke
 
 STROKE_CLICKS = 8  # clicks that stand for one scribble
+MASK_LOGIT = 6.0  # of a drawn mask: sure, but not beyond correction
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,8 @@ class SliceAnswer:
 def as_points(prompt: SlicePrompt, frame: CropFrame, side: int) -> PointPrompts | None:
     """A slice's prompts as SAM-2's labelled points in the crop's pixels, for one object.
 
-    A scribble becomes clicks along it. None where the prompt has neither box nor point.
+    A scribble becomes clicks along it; negative clicks outside the crop are left out. None
+    where nothing remains.
     """
     positions: list[Any] = []
     labels: list[int] = []
@@ -67,45 +70,81 @@ def as_points(prompt: SlicePrompt, frame: CropFrame, side: int) -> PointPrompts 
         # Box edges lie half a voxel outside the centres of its outermost voxels.
         positions += [(box.x0 - 0.5, box.y0 - 0.5), (box.x1 - 0.5, box.y1 - 0.5)]
         labels += [BOX_FIRST_CORNER, BOX_LAST_CORNER]
-    for point in prompt.points:
-        positions.append((point.x, point.y))
-        labels.append(POSITIVE if point.positive else NEGATIVE)
-    for stroke in prompt.strokes:
-        for position in _along(stroke):
-            positions.append(position)
-            labels.append(POSITIVE if stroke.positive else NEGATIVE)
+    for x, y, positive in _clicks(prompt):
+        if positive or frame.covers(Box(x, y, x + 1, y + 1)):
+            positions.append((x, y))
+            labels.append(POSITIVE if positive else NEGATIVE)
     if not positions:
         return None
     coordinates = torch.from_numpy(frame.to_crop(positions, side))
     return PointPrompts(coordinates[None], torch.tensor(labels)[None])
 
 
-def drawn_mask(prompt: SlicePrompt, shape: tuple[int, int]) -> NDArray[np.float32] | None:
-    """The lassos of a prompt as one signed mask: +1 inside positive, -1 inside negative."""
-    if not prompt.polygons:
-        return None
-    from skimage.draw import polygon2mask
+def drawn_mask(
+    prompt: SlicePrompt, shape: tuple[int, int], given: NDArray[np.bool_] | None = None
+) -> NDArray[np.float32] | None:
+    """A prompt's mask and lassos as one signed mask; None where it has neither.
 
-    drawn = np.zeros(shape, dtype=np.float32)
+    Parameters
+    ----------
+    prompt : SlicePrompt
+        Its lassos are drawn over the mask in their order.
+    shape : (int, int)
+        Rows and columns of the slice.
+    given : (rows, columns) bool array, optional
+        The mask that the prompt names.
+
+    Returns
+    -------
+    (rows, columns) float32 array
+        1 what belongs, -1 what does not, 0 what the prompt leaves open.
+    """
+    if given is None and not prompt.polygons:
+        return None
+    # Who circles an object says as well that the rest is outside.
+    closed = given is not None or any(p.positive for p in prompt.polygons)
+    drawn = np.full(shape, -1.0 if closed else 0.0, dtype=np.float32)
+    if given is not None:
+        drawn[given] = 1.0
     for polygon in prompt.polygons:
-        corners = np.asarray(polygon.points, dtype=np.float64)[:, ::-1]
-        drawn[polygon2mask(shape, corners)] = 1.0 if polygon.positive else -1.0
+        drawn[_inside(polygon, shape)] = 1.0 if polygon.positive else -1.0
     return drawn
 
 
 def mask_as_logits(values: Tensor, side: int) -> Tensor:
-    """(1, 1, S/4, S/4) mask prompt from a crop's values in [-1, 1] (side, side)."""
+    """(1, 1, S/4, S/4) mask prompt from a crop's values in [-1, 1] (S, S)."""
     small = torch.nn.functional.interpolate(
         values[None, None], size=(side // 4, side // 4), mode="area"
     )
-    return small * 6.0
+    return small * MASK_LOGIT
+
+
+def _inside(polygon: Polygon, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """The voxels whose centres a lasso holds; its corners, where it is too thin for any."""
+    from skimage.draw import polygon2mask
+
+    corners = np.asarray(polygon.points, dtype=np.float64)[:, ::-1]
+    inside: NDArray[np.bool_] = polygon2mask(shape, corners)
+    if not inside.any():
+        rows, columns = np.rint(corners).astype(int).T
+        inside[rows.clip(0, shape[0] - 1), columns.clip(0, shape[1] - 1)] = True
+    return inside
+
+
+def _clicks(prompt: SlicePrompt) -> Iterator[tuple[float, float, bool]]:
+    """``(x, y, positive)`` of the points and of clicks along the scribbles."""
+    for point in prompt.points:
+        yield point.x, point.y, point.positive
+    for stroke in prompt.strokes:
+        for x, y in _along(stroke):
+            yield x, y, stroke.positive
 
 
 def _along(stroke: Stroke) -> list[tuple[float, float]]:
     """Positions spread evenly along a scribble."""
     points = np.asarray(stroke.points, dtype=np.float64)
     if len(points) < 2:
-        return [tuple(p) for p in points]
+        return [(float(x), float(y)) for x, y in points]
     steps = np.hypot(*np.diff(points, axis=0).T)
     reached = np.concatenate([[0.0], np.cumsum(steps)])
     wanted = np.linspace(0.0, reached[-1], STROKE_CLICKS)

@@ -73,10 +73,15 @@ class CropFrame:
 
     def holds(self, x: float, y: float) -> bool:
         """Whether a point of the slice lies inside, a twentieth of the side from its rim."""
-        margin_y, margin_x = 0.05 * self.rows, 0.05 * self.columns
+        # The frame's first voxel reaches from -1/2 to +1/2 around its centre.
+        down, across = (y + 0.5 - self.row) / self.rows, (x + 0.5 - self.column) / self.columns
+        return 0.05 <= down <= 0.95 and 0.05 <= across <= 0.95
+
+    def covers(self, box: Box) -> bool:
+        """Whether a box of the slice lies inside, its rim included."""
+        mine = self.box
         return (
-            self.row + margin_y <= y < self.row + self.rows - margin_y
-            and self.column + margin_x <= x < self.column + self.columns - margin_x
+            mine.x0 <= box.x0 and box.x1 <= mine.x1 and mine.y0 <= box.y0 and box.y1 <= mine.y1
         )
 
     def cut(self, grey: NDArray[np.float32], side: int) -> Tensor:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from napari_sss.engine.errors import PromptError
 from napari_sss.engine.inference.answers import (
+    MASK_LOGIT,
     SliceAnswer,
     as_points,
     drawn_mask,
     mask_as_logits,
 )
-from napari_sss.engine.inference.crops import CropFrame, mask_box
+from napari_sss.engine.inference.crops import CropFrame
 from napari_sss.engine.inference.slices import SliceStack
+from napari_sss.engine.inference.zoom import find_frame, grown, names_the_object
 from napari_sss.engine.models.sam2_model import Decoded, Features, PointPrompts
-from napari_sss.engine.prompts.types import Box, Polygon, SlicePrompt, Stroke
-
-ZOOM_STEPS = 3  # at most so many crops between the whole slice and the object
-ZOOM_ENOUGH = 0.75  # a crop this near to the wanted one is not taken again
+from napari_sss.engine.prompts.types import SlicePrompt
 
 
 @dataclass(frozen=True)
@@ -58,25 +58,75 @@ def decode_prompt(
     stack : SliceStack
         The slices; its plane is the prompt's.
     prompt : SlicePrompt
-        Box, points, scribbles or lasso on one slice.
+        Box, points, scribbles, lassos or mask on one slice.
     frame : CropFrame, optional
-        The object's crop where it is fixed already; by default it is found.
+        The object's crop where it is fixed already; it grows where the prompt needs more
+        room. By default it is found.
     previous : (1, 1, S/4, S/4) tensor, optional
-        Logits of the answer before the latest click, in the same crop.
+        Logits of the answer before the latest click, in ``frame``.
 
     Raises
     ------
     PromptError
-        Where the prompt is empty or names no positive place.
+        Where the prompt is empty, or says only where the object is not and there is no
+        previous answer.
     """
-    with stack.model.inference():
-        if frame is None:
-            frame = _find_frame(stack, prompt)
-            previous = None
-        elif not _holds_all(frame, prompt):
-            frame = _grown(frame, prompt, stack)
-            previous = None
-        return _decode_in(stack, prompt, frame, previous)
+    check_prompt(prompt, corrects=previous is not None)
+    if frame is None:
+        return decode_in(stack, prompt, frame_for(stack, prompt))
+    wanted = grown(frame, prompt, stack)
+    if previous is not None and wanted != frame:
+        previous = _carried(stack, previous, frame, wanted)
+    return decode_in(stack, prompt, wanted, previous)
+
+
+def frame_for(stack: SliceStack, prompt: SlicePrompt) -> CropFrame:
+    """The crop in which a prompt's object is seen best."""
+
+    def answer(frame: CropFrame) -> SliceAnswer:
+        return decode_in(stack, prompt, frame).answer
+
+    return find_frame(stack, prompt, answer)
+
+
+def decode_in(
+    stack: SliceStack,
+    prompt: SlicePrompt,
+    frame: CropFrame,
+    previous: Tensor | None = None,
+    pixels: Tensor | None = None,
+) -> DecodedSlice:
+    """The mask that a prompt means, in just this crop.
+
+    Parameters
+    ----------
+    stack, prompt, frame, previous
+        See :func:`decode_prompt`.
+    pixels : (1, C, S/16, S/16) tensor, optional
+        Features informed by neighbouring slices; by default the slice stands alone.
+    """
+    model = stack.model
+    features = stack.features(prompt.index, frame)
+    points = as_points(prompt, frame, model.image_size)
+    drawn = _drawn(stack, prompt, frame)
+    with model.inference():
+        if drawn is not None and points is None and previous is None and _adopts_masks(stack):
+            decoded = model.adopt(features, (drawn > 0).float()[None, None])
+        else:
+            mask = _mask_prompt(drawn, previous, model.image_size)
+            decoded = model.decode(
+                features,
+                model.without_memory(features) if pixels is None else pixels,
+                points,
+                None if mask is None else mask.to(model.device),
+                multimask=mask is None and _is_ambiguous(points),
+            ).best()
+    if names_the_object(prompt):
+        # Whoever prompts a slice says that the object is there.
+        decoded = replace(decoded, object_score=decoded.object_score.clamp(min=1.0))
+    return DecodedSlice(
+        answer_of(stack, prompt.index, frame, decoded), frame, decoded, features
+    )
 
 
 def answer_of(
@@ -94,33 +144,35 @@ def answer_of(
     )
 
 
-def _decode_in(
-    stack: SliceStack, prompt: SlicePrompt, frame: CropFrame, previous: Tensor | None
-) -> DecodedSlice:
-    side = stack.model.image_size
-    features = stack.features(prompt.index, frame)
-    points = as_points(prompt, frame, side)
-    mask = previous
-    drawn = drawn_mask(prompt, stack.shape)
-    if drawn is not None:
-        mask = mask_as_logits(frame.cut(drawn, side), side)
-    if points is None and mask is None:
+def check_prompt(prompt: SlicePrompt, *, corrects: bool = False) -> None:
+    """Refuse a prompt that means nothing.
+
+    Parameters
+    ----------
+    prompt : SlicePrompt
+        What to check.
+    corrects : bool
+        Whether there is an answer already, so that it may say only what does not belong.
+
+    Raises
+    ------
+    PromptError
+        Naming the slice.
+    """
+    box, where = prompt.box, f"on {prompt.plane.name.lower()} slice {prompt.index}"
+    if box is not None and not (box.width > 0 and box.height > 0):
+        raise PromptError(f"The box {where} is empty.", "Draw it around the object.")
+    drawn = (*prompt.points, *prompt.strokes, *prompt.polygons)
+    if not drawn and box is None and prompt.mask is None:
         raise PromptError(
-            f"The prompt on slice {prompt.index} is empty.",
+            f"The prompt {where} is empty.",
             "Give it a box, a point, a scribble, a lasso or a mask.",
         )
-    decoded = stack.model.decode(
-        features,
-        stack.model.without_memory(features),
-        points,
-        mask,
-        multimask=mask is None and _is_ambiguous(points),
-    ).best()
-    # Whoever prompts a slice says that the object is there.
-    present = replace(decoded, object_score=decoded.object_score.clamp(min=1.0))
-    return DecodedSlice(
-        answer_of(stack, prompt.index, frame, present), frame, present, features
-    )
+    if not corrects and not names_the_object(prompt):
+        raise PromptError(
+            f"The prompt {where} says only where the object is not.",
+            "Add a box, or a positive point, scribble or lasso.",
+        )
 
 
 def _is_ambiguous(points: PointPrompts | None) -> bool:
@@ -128,64 +180,38 @@ def _is_ambiguous(points: PointPrompts | None) -> bool:
     return points is not None and points.labels.shape[1] == 1
 
 
-def _find_frame(stack: SliceStack, prompt: SlicePrompt) -> CropFrame:
-    """The crop for a first prompt: around a box, or from the whole slice inwards."""
-    if prompt.box is not None:
-        return CropFrame.around(prompt.box, stack.spacing)
-    extent = _drawn_extent(prompt)
-    if extent is not None:
-        return CropFrame.around(extent, stack.spacing)
-    frame = CropFrame.whole(stack.shape, stack.spacing)
-    for _ in range(ZOOM_STEPS):
-        answer = _decode_in(stack, prompt, frame, None).answer
-        found = mask_box(answer.mask, answer.offset)
-        if found is None:
-            found = _shrunk(frame, prompt)
-        wanted = _grown(CropFrame.around(found, stack.spacing), prompt, stack)
-        if wanted.rows > ZOOM_ENOUGH * frame.rows:
-            break
-        frame = wanted
-    return frame
+def _adopts_masks(stack: SliceStack) -> bool:
+    """Whether the model takes a mask as it is, as the official ones were trained to."""
+    return not stack.model.architecture.drawn_prompts
 
 
-def _shrunk(frame: CropFrame, prompt: SlicePrompt) -> Box:
-    """Where nothing was found: the third of the frame around the first click."""
-    x, y = _positions(prompt)[0]
-    half_x, half_y = frame.columns / 6, frame.rows / 6
-    return Box(x - half_x, y - half_y, x + half_x, y + half_y)
+def _drawn(stack: SliceStack, prompt: SlicePrompt, frame: CropFrame) -> Tensor | None:
+    """The prompt's mask and lassos in the crop (S, S), -1 to 1."""
+    given = None if prompt.mask is None else stack.labelled(prompt.mask, prompt.index)
+    drawn = drawn_mask(prompt, stack.shape, given)
+    return None if drawn is None else frame.cut(drawn, stack.model.image_size)
 
 
-def _drawn_extent(prompt: SlicePrompt) -> Box | None:
-    """The box around scribbles and lassos that are positive; None without any."""
-    drawn = [p for s in _drawings(prompt) if s.positive for p in s.points]
-    if not drawn:
-        return None
-    xs, ys = [p[0] for p in drawn], [p[1] for p in drawn]
-    return Box(min(xs), min(ys), max(xs) + 1, max(ys) + 1)
+def _mask_prompt(drawn: Tensor | None, previous: Tensor | None, side: int) -> Tensor | None:
+    """The mask to start from: the previous answer, and what was drawn over it."""
+    if drawn is None:
+        return previous
+    logits = mask_as_logits(drawn, side)
+    if previous is None:
+        return logits
+    previous = previous.float().cpu()
+    return torch.where(logits.abs() > MASK_LOGIT / 2, logits, previous)
 
 
-def _positions(prompt: SlicePrompt) -> list[tuple[float, float]]:
-    positions = [(p.x, p.y) for p in prompt.points]
-    positions += [p for s in _drawings(prompt) for p in s.points]
-    return positions
-
-
-def _drawings(prompt: SlicePrompt) -> list[Stroke | Polygon]:
-    return [*prompt.strokes, *prompt.polygons]
-
-
-def _holds_all(frame: CropFrame, prompt: SlicePrompt) -> bool:
-    return all(frame.holds(x, y) for x, y in _positions(prompt))
-
-
-def _grown(frame: CropFrame, prompt: SlicePrompt, stack: SliceStack) -> CropFrame:
-    """The frame, enlarged where a prompt lies outside it."""
-    if _holds_all(frame, prompt):
-        return frame
-    box, positions = frame.box, _positions(prompt)
-    xs, ys = [p[0] for p in positions], [p[1] for p in positions]
-    union = Box(
-        min(box.x0, *xs), min(box.y0, *ys), max(box.x1, *(x + 1 for x in xs)),
-        max(box.y1, *(y + 1 for y in ys)),
-    )  # fmt: skip
-    return CropFrame.around(union, stack.spacing, context=1.15)
+def _carried(
+    stack: SliceStack, previous: Tensor, frame: CropFrame, wanted: CropFrame
+) -> Tensor:
+    """Logits of one crop as those of another; absent where the first did not look."""
+    model = stack.model
+    offset, patch = frame.paste(model.upsample(previous)[0, 0], stack.shape)
+    whole = np.zeros(stack.shape, dtype=np.float32)
+    rows, columns = (slice(o, o + n) for o, n in zip(offset, patch.shape, strict=True))
+    whole[rows, columns] = patch + MASK_LOGIT
+    # Cutting fills with 0 beyond the border, which then means absence too.
+    moved = wanted.cut(whole, model.image_size) - MASK_LOGIT
+    return mask_as_logits(moved / MASK_LOGIT, model.image_size)

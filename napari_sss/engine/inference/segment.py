@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sss.engine.errors import PromptError
 from napari_sss.engine.inference.answers import SliceAnswer
@@ -18,7 +21,7 @@ from napari_sss.engine.inference.result import (
     SliceMask,
 )
 from napari_sss.engine.inference.slices import SliceStack
-from napari_sss.engine.inference.tracking import Prompted, decode_prompts, track
+from napari_sss.engine.inference.tracking import correct_alone, decode_prompts, track
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.sam2_model import Sam2Model
 from napari_sss.engine.prompts.types import ObjectPrompts, Plane, PromptSet
@@ -78,6 +81,8 @@ def segment_prompts(
     ------
     PromptError
         Where an object's prompts lie in more than one plane, or outside the volume.
+    VolumeError
+        Where a mask that is a prompt cannot be read, or lies on another grid.
     Cancelled
         When asked to.
     """
@@ -85,7 +90,10 @@ def segment_prompts(
     from napari_sss.engine.volumes.intensity import window_for
 
     check_prompts(prompts, volume.grid.shape)
+    for object_ in prompts.objects:
+        _plane_of(object_)
     stacks = Stacks(volume, window or window_for(volume), model)
+    stacks.read_masks(prompts)
     emit, control = on_event or (lambda event: None), control or JobControl()
     emit(ObjectsFound(prompts.objects))
     done: list[SegmentedObject] = []
@@ -109,12 +117,29 @@ class Stacks:
         self.window = window
         self.model = model
         self._stacks: dict[Plane, SliceStack] = {}
+        self._labels: dict[Path, NDArray[Any]] = {}
 
     def of(self, plane: Plane) -> SliceStack:
         """The stack of this plane."""
         if plane not in self._stacks:
-            self._stacks[plane] = SliceStack(self.volume, self.window, self.model, plane)
+            self._stacks[plane] = SliceStack(
+                self.volume, self.window, self.model, plane, self._labels
+            )
         return self._stacks[plane]
+
+    def read_masks(self, prompts: PromptSet) -> None:
+        """Read the label files that prompts name, each once, on the volume's grid.
+
+        Raises
+        ------
+        VolumeError
+            Where one cannot be read, or lies on another grid.
+        """
+        from napari_sss.engine.volumes.writing import read_labels
+
+        for path in {p.mask for o in prompts.objects for p in o.prompts if p.mask}:
+            if path not in self._labels:
+                self._labels[path] = read_labels(path, self.volume.grid)
 
 
 def segment_object(
@@ -150,19 +175,24 @@ def segment_object(
         emit(SliceMask(prompts.id, answer.index, plane, answer.offset, answer.mask, answer.iou))
 
     check()
-    prompted: Prompted = decode_prompts(stack, prompts.prompts)
+    prompted = decode_prompts(stack, prompts.prompts)
     for slice_ in prompted.slices.values():
         take(slice_.answer)
-    if propagate:
-        for answer in track(stack, prompted, limits=limits, check=check):
-            take(answer)
+    for answer in (
+        track(stack, prompted, limits=limits, check=check)
+        if propagate
+        else correct_alone(stack, prompted)
+    ):
+        take(answer)
     region = _region(answers, plane, stacks.volume.grid.shape)
     return TrackedMask(region, float(np.mean([a.iou for a in answers])))
 
 
 def _plane_of(prompts: ObjectPrompts) -> Plane:
     planes = {p.plane for p in prompts.prompts}
-    if len(planes) != 1:
+    if not planes:
+        raise PromptError(f"Object {prompts.id} has no prompts.", "Give it one, or remove it.")
+    if len(planes) > 1:
         raise PromptError(
             f"Object {prompts.id} has prompts in {len(planes)} planes.",
             "Give an object prompts in one plane; another plane needs an object of its own.",

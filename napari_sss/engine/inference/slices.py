@@ -3,18 +3,29 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from napari_sss.engine.errors import PromptError
 from napari_sss.engine.inference.crops import CropFrame
+from napari_sss.engine.models.memory import move_model, run_with_fallback
 from napari_sss.engine.models.sam2_model import Features, Sam2Model
 from napari_sss.engine.prompts.types import Plane
 from napari_sss.engine.volumes.intensity import IntensityWindow
 from napari_sss.engine.volumes.volume import Volume
 
-FEATURES_KEPT = 96  # crops; at 192 pixels one takes about half a megabyte in bfloat16
+FEATURE_BYTES = 512 * 2**20
+"""How much the kept features may take: a thousand crops of 192 pixels, thirty of 1024."""
+
+ENCODED_TOGETHER = 8  # on a GPU; a CPU gains nothing, and would be slower to cancel
+
+Crop = tuple[int, CropFrame]
 
 
 class SliceStack:
@@ -30,6 +41,9 @@ class SliceStack:
         Encodes the crops.
     plane : Plane
         The plane of the slices.
+    labels : mapping, optional
+        Label arrays (Z, Y, X) on the volume's grid, by the path of their file: the masks
+        that prompts name.
     """
 
     def __init__(
@@ -38,12 +52,15 @@ class SliceStack:
         window: IntensityWindow,
         model: Sam2Model,
         plane: Plane = Plane.AXIAL,
+        labels: Mapping[Path, NDArray[Any]] | None = None,
     ) -> None:
         self.volume = volume
         self.window = window
         self.model = model
         self.plane = plane
-        self._features: OrderedDict[tuple[int, CropFrame, int], Features] = OrderedDict()
+        self._labels = labels if labels is not None else {}
+        self._features: OrderedDict[tuple[Crop, int, torch.device], Features] = OrderedDict()
+        self._batch = 1 if model.device.type == "cpu" else ENCODED_TOGETHER
 
     def __len__(self) -> int:
         return int(self.volume.grid.shape[self.plane.axis])
@@ -65,33 +82,109 @@ class SliceStack:
         """Millimetres between slices."""
         return self.volume.grid.spacing[self.plane.axis]
 
+    @property
+    def encoded_together(self) -> int:
+        """How many crops are best asked for at once."""
+        return self._batch
+
     def grey(self, index: int) -> NDArray[np.float32]:
         """Slice ``index`` (rows, columns), 0 to 1."""
         return self.window.apply(np.take(self.volume.array, index, axis=self.plane.axis))
+
+    def labelled(self, path: Path, index: int) -> NDArray[np.bool_]:
+        """The mask (rows, columns) that a label file gives for slice ``index``.
+
+        Raises
+        ------
+        PromptError
+            Where the file was not read beforehand, or has nothing on this slice.
+        """
+        if path not in self._labels:
+            raise PromptError(
+                f"The mask {path} of the prompt on slice {index} was not read.",
+                "Pass its labels to the slices.",
+                path,
+            )
+        mask = np.take(self._labels[path], index, axis=self.plane.axis) != 0
+        if not mask.any():
+            raise PromptError(
+                f"The mask {path} is empty on {self.plane.name.lower()} slice {index}.",
+                "Name a slice on which it has labels.",
+                path,
+            )
+        return mask
 
     def features(self, index: int, frame: CropFrame) -> Features:
         """Features of one crop, from the cache where it was encoded before."""
         return self.features_of([(index, frame)])
 
     def features_of(
-        self, crops: list[tuple[int, CropFrame]], check: Callable[[], None] | None = None
+        self, crops: Sequence[Crop], check: Callable[[], None] = lambda: None
     ) -> Features:
-        """Features of several crops as one batch; what is new is encoded together."""
-        side = self.model.image_size
-        missing = [c for c in dict.fromkeys(crops) if (*c, side) not in self._features]
-        if missing:
-            import torch
+        """Features of several crops as one batch; what is new is encoded first.
 
-            if check is not None:
-                check()
-            images = torch.stack([f.cut(self.grey(i), side) for i, f in missing])
-            encoded = self.model.encode(images)
-            for row, (index, frame) in enumerate(missing):
-                # A copy: a view would keep the whole batch alive after the others are gone.
-                self._features[index, frame, side] = encoded[row : row + 1].copied()
-        parts = [self._features[i, f, side] for i, f in crops]
-        for index, frame in crops:
-            self._features.move_to_end((index, frame, side))
-        while len(self._features) > max(FEATURES_KEPT, len(crops)):
-            self._features.popitem(last=False)
-        return parts[0] if len(parts) == 1 else Features.stack(parts)
+        Where memory runs out smaller batches are tried, then the whole model moves to the
+        CPU.
+
+        Parameters
+        ----------
+        crops : sequence of (int, CropFrame)
+            Slice index and frame of each.
+        check : callable
+            Called before each batch; may raise to cancel.
+
+        Raises
+        ------
+        DeviceError
+            Where not even the CPU's memory suffices for one crop.
+        """
+        missing = [c for c in dict.fromkeys(crops) if self._key(c) not in self._features]
+        if missing:
+            device = self.model.device
+            encoded = run_with_fallback(
+                partial(self._encoded, check),
+                missing,
+                batch=self._batch,
+                device=device,
+                move=partial(move_model, self.model),
+            )
+            self._batch = encoded.batch if self.model.device.type != "cpu" else 1
+            if self.model.device != device:
+                # What was encoded before the move lies on the device that is full.
+                self._features.clear()
+                return self.features_of(crops, check)
+            for crop, features in zip(missing, encoded.outputs, strict=True):
+                self._features[self._key(crop)] = features
+        found = [self._features[self._key(c)] for c in crops]
+        self._forget(crops)
+        return found[0] if len(found) == 1 else Features.stack(found)
+
+    def _key(self, crop: Crop) -> tuple[Crop, int, torch.device]:
+        return crop, self.model.image_size, self.model.device
+
+    def _encoded(
+        self, check: Callable[[], None], crops: Sequence[Crop], device: torch.device
+    ) -> list[Features]:
+        """Features of some crops, each in memory of its own.
+
+        The context is entered here because the device and its precision may change between
+        two batches.
+        """
+        check()
+        side = self.model.image_size
+        images = torch.stack([frame.cut(self.grey(index), side) for index, frame in crops])
+        with self.model.inference():
+            together = self.model.encode(images)
+        if len(crops) == 1:
+            return [together]
+        # A view would keep the whole batch alive after the others are gone.
+        return [together[row : row + 1].copied() for row in range(len(crops))]
+
+    def _forget(self, crops: Sequence[Crop]) -> None:
+        """Drop the features that were not used for longest; those just used stay."""
+        for crop in crops:
+            self._features.move_to_end(self._key(crop))
+        size = sum(features.nbytes for features in self._features.values())
+        while size > FEATURE_BYTES and len(self._features) > len(crops):
+            _, dropped = self._features.popitem(last=False)
+            size -= dropped.nbytes

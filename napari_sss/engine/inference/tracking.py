@@ -7,42 +7,94 @@ long the stack is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from napari_sss.engine.errors import PromptError
 from napari_sss.engine.inference.answers import SliceAnswer
-from napari_sss.engine.inference.crops import CropFrame, mask_box
-from napari_sss.engine.inference.decoding import DecodedSlice, answer_of, decode_prompt
+from napari_sss.engine.inference.crops import CropFrame
+from napari_sss.engine.inference.decoding import (
+    DecodedSlice,
+    answer_of,
+    check_prompt,
+    decode_in,
+    frame_for,
+)
 from napari_sss.engine.inference.slices import SliceStack
+from napari_sss.engine.inference.zoom import grown, names_the_object
 from napari_sss.engine.models.sam2_model import MemoryBank
 from napari_sss.engine.prompts.types import Box, SlicePrompt
 
-AHEAD = 4  # slices encoded together; cancelling waits for one such batch at most
 VANISHED = 0.02  # share of the prompted area below which an object has ended
 
 
 @dataclass(frozen=True)
 class Prompted:
-    """An object's prompted slices, decoded in one common crop."""
+    """An object's prompted slices, decoded in one common crop.
+
+    Parameters
+    ----------
+    frame : CropFrame
+        The crop.
+    slices : dict
+        Slice index to answer, the surest first: the anchors of tracking.
+    corrections : dict
+        Slice index to prompts that say only what does not belong; they correct what
+        tracking finds there.
+    """
 
     frame: CropFrame
     slices: dict[int, DecodedSlice]
+    corrections: dict[int, SlicePrompt] = field(default_factory=dict)
 
 
 def decode_prompts(stack: SliceStack, prompts: tuple[SlicePrompt, ...]) -> Prompted:
     """Decode every prompted slice; the first prompt is the surest and fixes the crop.
 
-    The crop grows where another slice's prompt needs more room, and then all are decoded
-    in the larger one, because tracking needs one frame for the object.
+    Several prompts on one slice count as one. The crop grows where another slice's prompt
+    needs more room: tracking needs one frame for the object.
+
+    Raises
+    ------
+    PromptError
+        Where a prompt is empty, or none says where the object is.
     """
-    first = decode_prompt(stack, prompts[0])
-    frame = _common_frame(stack, first.frame, prompts)
-    slices: dict[int, DecodedSlice] = {}
+    merged = merged_by_slice(prompts)
+    for prompt in merged:
+        check_prompt(prompt, corrects=True)
+    anchors = [p for p in merged if names_the_object(p)]
+    if not anchors:
+        raise PromptError(
+            "The prompts say only where the object is not.",
+            "Add a box, or a positive point, scribble or lasso.",
+        )
+    frame = frame_for(stack, anchors[0])
+    for prompt in merged:
+        frame = grown(frame, prompt, stack)
+    return Prompted(
+        frame,
+        {p.index: decode_in(stack, p, frame) for p in anchors},
+        {p.index: p for p in merged if not names_the_object(p)},
+    )
+
+
+def merged_by_slice(prompts: tuple[SlicePrompt, ...]) -> tuple[SlicePrompt, ...]:
+    """One prompt per slice, in the order in which the slices first appear.
+
+    Points and drawings are joined; of several boxes the one around them all is taken, as a
+    single box around an object of several pieces would be.
+
+    Raises
+    ------
+    PromptError
+        Where one slice names two different masks.
+    """
+    merged: dict[int, SlicePrompt] = {}
     for prompt in prompts:
-        known = prompt is prompts[0] and frame == first.frame
-        slices[prompt.index] = first if known else decode_prompt(stack, prompt, frame)
-    return Prompted(slices[prompts[0].index].frame, slices)
+        known = merged.get(prompt.index)
+        merged[prompt.index] = prompt if known is None else _joined(known, prompt)
+    return tuple(merged.values())
 
 
 def track(
@@ -68,56 +120,90 @@ def track(
     Yields
     ------
     SliceAnswer
-        One per slice on which the object is, outwards from the anchors.
+        One per slice on which the object is, outwards from the surest anchor.
     """
     first, last = limits or (0, len(stack) - 1)
-    anchors = sorted(prompted.slices)
-    bank = MemoryBank()
-    with stack.model.inference():
-        for index in anchors:
-            slice_ = prompted.slices[index]
-            bank.prompted[index] = stack.model.remember(
-                slice_.features, slice_.decoded, prompted=True
-            )
+    first, last = max(first, 0), min(last, len(stack) - 1)
     start = next(iter(prompted.slices))
-    for backwards in (False, True):
-        bank.tracked.clear()
-        stop = first - 1 if backwards else last + 1
-        walk = range(start, stop, -1 if backwards else 1)[1:]
-        yield from _walk(stack, prompted, bank, walk, backwards, check)
+    memory = _Memory(stack, prompted)
+    for backwards, walk in (
+        (False, range(max(start + 1, first), last + 1)),
+        (True, range(min(start - 1, last), first - 1, -1)),
+    ):
+        memory.forget_tracked()
+        yield from _walk(stack, prompted, memory, walk, backwards, check)
+
+
+def correct_alone(stack: SliceStack, prompted: Prompted) -> Iterator[SliceAnswer]:
+    """Masks of the slices that are only corrected, seen from the anchors without a walk."""
+    for index in prompted.corrections:
+        memory = _Memory(stack, prompted)
+        yield memory.answer(index, backwards=index < next(iter(prompted.slices)))
+
+
+class _Memory:
+    """What is known of an object while its stack is walked."""
+
+    def __init__(self, stack: SliceStack, prompted: Prompted) -> None:
+        self._stack, self._prompted = stack, prompted
+        self._bank = MemoryBank()
+        model = stack.model
+        for index, slice_ in prompted.slices.items():
+            features = stack.features(index, prompted.frame)
+            with model.inference():
+                self._bank.prompted[index] = model.remember(
+                    features, slice_.decoded, prompted=True
+                )
+
+    def forget_tracked(self) -> None:
+        """Keep the prompted slices alone, to set out in the other direction."""
+        self._bank.tracked.clear()
+
+    def answer(self, index: int, *, backwards: bool) -> SliceAnswer:
+        """The object on a slice that has no anchor; it is remembered."""
+        stack, model, frame = self._stack, self._stack.model, self._prompted.frame
+        features = stack.features(index, frame)
+        with model.inference():
+            pixels = model.with_memory(
+                features, self._bank, index, backwards=backwards, slices=len(stack)
+            )
+            decoded = model.decode(
+                features, pixels, None, multimask=model.architecture.multimask_tracking
+            ).best()
+            correction = self._prompted.corrections.get(index)
+            if correction is not None:
+                decoded = decode_in(stack, correction, frame, decoded.logits, pixels).decoded
+            known = self._bank.tracked if correction is None else self._bank.prompted
+            known[index] = model.remember(features, decoded, prompted=correction is not None)
+            answer = answer_of(stack, index, frame, decoded)
+        self._bank.forget_beyond(index, model.memory_reach)
+        return answer
 
 
 def _walk(
     stack: SliceStack,
     prompted: Prompted,
-    bank: MemoryBank,
+    memory: _Memory,
     walk: range,
     backwards: bool,
     check: Callable[[], None],
 ) -> Iterator[SliceAnswer]:
-    frame = prompted.frame
-    reach = stack.model.architecture.num_memories + 1
-    start = next(iter(prompted.slices.values())).answer
-    before, smallest = start, VANISHED * np.count_nonzero(start.mask)
-    anchors_ahead = [i for i in prompted.slices if i in walk]
+    """One direction, until the object has ended and no anchor lies ahead."""
+    before = next(iter(prompted.slices.values())).answer
+    smallest = VANISHED * np.count_nonzero(before.mask)
+    anchors_ahead = {i for i in prompted.slices if i in walk}
+    ready = 0
     for position, index in enumerate(walk):
         check()
         if index in prompted.slices:
             before = prompted.slices[index].answer
-            anchors_ahead.remove(index)
+            anchors_ahead.discard(index)
             continue
-        with stack.model.inference():
-            if position % AHEAD == 0:
-                ahead = walk[position : position + AHEAD]
-                stack.features_of([(i, frame) for i in ahead], check)
-            features = stack.features(index, frame)
-            pixels = stack.model.with_memory(
-                features, bank, index, backwards=backwards, slices=len(stack)
-            )
-            decoded = stack.model.decode(features, pixels, None).best()
-            bank.tracked[index] = stack.model.remember(features, decoded, prompted=False)
-            answer = answer_of(stack, index, frame, decoded)
-        bank.forget_beyond(index, reach)
+        if position >= ready:
+            ahead = walk[position : position + stack.encoded_together]
+            stack.features_of([(i, prompted.frame) for i in ahead], check)
+            ready = position + len(ahead)
+        answer = memory.answer(index, backwards=backwards)
         if _has_ended(answer, before, smallest):
             if not anchors_ahead:
                 return
@@ -135,34 +221,34 @@ def _has_ended(answer: SliceAnswer, before: SliceAnswer, smallest: float) -> boo
 
 
 def _overlap(a: SliceAnswer, b: SliceAnswer) -> bool:
-    if a.offset == b.offset and a.mask.shape == b.mask.shape:
-        return bool(np.any(a.mask & b.mask))
-    box_a, box_b = mask_box(a.mask, a.offset), mask_box(b.mask, b.offset)
-    if box_a is None or box_b is None:
-        return False
-    return (
-        box_a.x0 < box_b.x1
-        and box_b.x0 < box_a.x1
-        and box_a.y0 < box_b.y1
-        and box_b.y0 < box_a.y1
+    """Whether two answers of one crop share a voxel's place."""
+    return bool(np.any(a.mask & b.mask))
+
+
+def _joined(one: SlicePrompt, other: SlicePrompt) -> SlicePrompt:
+    """Two prompts of an object on the same slice, as one."""
+    masks = {p.mask for p in (one, other) if p.mask is not None}
+    if len(masks) > 1:
+        raise PromptError(
+            f"Slice {one.index} has two masks as prompts: {', '.join(map(str, masks))}.",
+            "Put them into one file.",
+        )
+    return replace(
+        one,
+        box=_around_both(one.box, other.box),
+        points=one.points + other.points,
+        strokes=one.strokes + other.strokes,
+        polygons=one.polygons + other.polygons,
+        mask=next(iter(masks), None),
     )
 
 
-def _common_frame(
-    stack: SliceStack, frame: CropFrame, prompts: tuple[SlicePrompt, ...]
-) -> CropFrame:
-    """The first prompt's frame, enlarged to hold the boxes of all the others."""
-    boxes = [p.box for p in prompts[1:] if p.box is not None]
-    inside = frame.box
-    if all(
-        inside.x0 <= b.x0 and b.x1 <= inside.x1 and inside.y0 <= b.y0 and b.y1 <= inside.y1
-        for b in boxes
-    ):
-        return frame
-    union = Box(
-        min(inside.x0, *(b.x0 for b in boxes)),
-        min(inside.y0, *(b.y0 for b in boxes)),
-        max(inside.x1, *(b.x1 for b in boxes)),
-        max(inside.y1, *(b.y1 for b in boxes)),
+def _around_both(one: Box | None, other: Box | None) -> Box | None:
+    if one is None or other is None:
+        return one or other
+    return Box(
+        min(one.x0, other.x0),
+        min(one.y0, other.y0),
+        max(one.x1, other.x1),
+        max(one.y1, other.y1),
     )
-    return CropFrame.around(union, stack.spacing, context=1.0)

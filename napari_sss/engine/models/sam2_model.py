@@ -40,6 +40,11 @@ class Features:
     def __len__(self) -> int:
         return int(self.levels[0].shape[0])
 
+    @property
+    def nbytes(self) -> int:
+        """Memory taken, bytes."""
+        return sum(level.nbytes for level in self.levels)
+
     def __getitem__(self, chosen: Any) -> Features:
         """The features of some of the images; ``chosen`` indexes the first axis."""
         a, b, c = (level[chosen] for level in self.levels)
