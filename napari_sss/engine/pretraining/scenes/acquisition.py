@@ -85,7 +85,7 @@ def _scan_mr(
         image = blur_plane(image, draws.uniform(0.3, 0.9), draws.uniform(0.3, 0.9))
     if draws.chance(0.2):
         image = ghosts(draws, image)
-    level = unit * draws.log_uniform(2.5, 14)
+    level = unit * draws.log_uniform(1.2, 11)
     grain = draws.choice((0.0, 0.6, 0.9), (2, 2, 1))
     if draws.chance(0.8):
         real = image + level * correlated_noise(draws, image, grain)

@@ -163,7 +163,7 @@ class Palette:
         """Factor on the soft tissues' differences: below 1 where they are nearly alike."""
         if self.contrast < 1:
             self._compress(self.contrast)
-        self._texture = draws.log_uniform(0.4, 2.0)
+        self._texture = draws.log_uniform(0.4, 2.0) * (1.0 if modality == "CT" else 1.4)
 
     def mean(self, name: str) -> float:
         """Mean intensity of a tissue."""

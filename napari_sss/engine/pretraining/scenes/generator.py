@@ -86,7 +86,7 @@ class SceneGenerator:
         Changes whenever the same seed and index give another scene.
     """
 
-    VERSION = "1.2"
+    VERSION = "1.3"
 
     def __init__(
         self,
