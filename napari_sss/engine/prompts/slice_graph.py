@@ -9,7 +9,7 @@ components of the graph's part between a and b: exact, and a matter of microseco
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cc3d
@@ -20,6 +20,7 @@ from scipy.sparse.csgraph import connected_components
 
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.prompts.components import Connectivity
+from napari_sss.engine.volumes.grid import Shape3
 from napari_sss.engine.volumes.region import Region
 
 
@@ -114,10 +115,15 @@ class LabelledSlices:
         The nodes and how they touch; its slices are those of ``labels``.
     """
 
-    corner: tuple[int, int, int]
+    corner: Shape3
     labels: list[NDArray[Any]]
     bounds: NDArray[np.int64]
     graph: SliceGraph
+
+    def shifted(self, offset: Shape3) -> LabelledSlices:
+        """The same in a volume in which the mask begins at ``offset``."""
+        z, y, x = (a + b for a, b in zip(self.corner, offset, strict=True))
+        return replace(self, corner=(z, y, x))
 
     def region(self, nodes: NDArray[np.int64]) -> Region:
         """The voxels of some nodes, one or more (ascending numbers)."""
