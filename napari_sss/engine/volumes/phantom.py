@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from napari_sss.engine.errors import ConfigError
 from napari_sss.engine.volumes.grid import Grid, Shape3
-from napari_sss.engine.volumes.phantom_anatomy import NAMES, Canvas, paint_abdomen
+from napari_sss.engine.volumes.phantom_anatomy import paint_abdomen
+from napari_sss.engine.volumes.phantom_canvas import NAMES, Canvas
 from napari_sss.engine.volumes.smooth_noise import smooth_noise
 from napari_sss.engine.volumes.volume import Volume
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from napari_sss.engine.errors import DownloadError
 from napari_sss.engine.jobs import JobControl
-from napari_sss.engine.volumes.writing import replacing
+from napari_sss.engine.volumes.atomic import replacing
 
 CT_SHA256 = "e16eae0ae6fefa858c5c11e58f0f1bb81834d81b7102e021571056324ef6f37e"
 CT_URL = f"https://github.com/Slicer/SlicerTestingData/releases/download/SHA256/{CT_SHA256}"

@@ -1,20 +1,13 @@
 """Writing volumes and label maps on their own grid, never leaving half a file.
 
-A file is written beside its final place under another name, flushed to the disk, read back,
-and only then renamed over what was there: whatever fails, the old file survives.
+A file is read back and compared before it takes the place of what was there.
 """
 
 from __future__ import annotations
 
-import contextlib
 import gzip
-import json
-import os
-import shutil
 import struct
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sss.engine.errors import GeometryError, InputError, VolumeError, WriteError
+from napari_sss.engine.volumes.atomic import replacing, write_json
 from napari_sss.engine.volumes.grid import Grid
 from napari_sss.engine.volumes.reading import read_volume
 from napari_sss.engine.volumes.shear import MAX_SHEAR_RADIANS, shear_angle
 from napari_sss.engine.volumes.volume import Volume
+
+__all__ = [
+    "WRITE_SUFFIXES",
+    "read_labels",
+    "sidecar_path",
+    "write_json",
+    "write_labels",
+    "write_volume",
+]
 
 WRITE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _IMAGE_IO = {
@@ -152,64 +155,6 @@ def sidecar_path(path: Path | str) -> Path:
     return path.with_name(path.name.removesuffix(_suffix(path, path.name)) + ".json")
 
 
-def write_json(content: Mapping[str, Any], path: Path | str) -> Path:
-    """Write JSON in the same all-or-nothing way.
-
-    Raises
-    ------
-    WriteError
-        If the file cannot be written; an older file of that name is untouched.
-    """
-    path = Path(path)
-    text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
-    with replacing(path, ".json") as beside:
-        beside.write_text(text, encoding="utf-8")
-    return path
-
-
-@contextmanager
-def replacing(path: Path, suffix: str, *, make_folder: bool = False) -> Iterator[Path]:
-    """Give a name beside ``path`` to write to; on success it takes the place of ``path``.
-
-    Parameters
-    ----------
-    path : Path
-        The final file.
-    suffix : str
-        The extension the temporary name needs.
-    make_folder : bool
-        Make the folder where it is missing.
-
-    Raises
-    ------
-    WriteError
-        If anything fails on the way; ``path`` is then as it was.
-    """
-    beside: Path | None = None
-    try:
-        if make_folder:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix, f".{path.name}.", path.parent)
-        os.close(handle)
-        beside = Path(name)
-        yield beside
-        _flush(beside)
-        _set_mode(beside, path)
-        os.replace(beside, path)
-    except (OSError, RuntimeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else None
-        raise WriteError(
-            f"{path} cannot be written: {reason or str(error).strip().splitlines()[-1]}.",
-            "Check that its folder exists, that you may write there and that the disk is not "
-            "full. What was there before is untouched.",
-            path,
-        ) from error
-    finally:
-        if beside is not None:
-            with contextlib.suppress(OSError):
-                beside.unlink(missing_ok=True)
-
-
 def _write(array: NDArray[Any], grid: Grid, path: Path) -> None:
     _check_grid(array, grid, path)
     suffix = _suffix(path)
@@ -292,22 +237,6 @@ def _store_exact_transform(path: Path, grid: Grid) -> None:
     struct.pack_into("<12f", content, _SROW_OFFSET, *rows.reshape(-1))
     with opened(path, "wb") as stream:
         stream.write(content)
-
-
-def _flush(path: Path) -> None:
-    """Have the system put a file on the disk, so that a power cut cannot leave it empty."""
-    with path.open("rb+") as stream:
-        os.fsync(stream.fileno())
-
-
-def _set_mode(beside: Path, path: Path) -> None:
-    """The permissions of the file replaced, or those of any new file."""
-    if path.exists():
-        shutil.copymode(path, beside)
-        return
-    umask = os.umask(0)
-    os.umask(umask)
-    beside.chmod(0o666 & ~umask)
 
 
 def _check_grid(array: NDArray[Any], grid: Grid, path: Path) -> None:
