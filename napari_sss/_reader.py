@@ -39,27 +39,53 @@ def read_layers(path: Paths) -> list[LayerData]:
         If a scan cannot be read; the message says what to do.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    return [_layer(p) for p in _scans(paths)]
+    return [_layer(*scan) for scan in _scans(paths)]
 
 
-def _scans(paths: list[str]) -> list[Path]:
-    """What to read: DICOM files of one folder opened together stand for their folder."""
+def _scans(paths: list[str]) -> list[tuple[Path, str | None]]:
+    """What to read, and which series of it.
+
+    DICOM files of one folder opened together stand for their series in that folder.
+    """
     from napari_sss.engine.volumes.dicom_header import is_dicom
+    from napari_sss.engine.volumes.reading import series_uid_of
 
-    scans: dict[Path, None] = {}
+    scans: dict[tuple[Path, str | None], None] = {}
     for given in map(Path, paths):
         together = len(paths) > 1 and given.is_file() and is_dicom(given)
-        scans[given.parent if together else given] = None
+        scans[(given.parent, series_uid_of(given)) if together else (given, None)] = None
     return list(scans)
 
 
-def _layer(path: Path) -> LayerData:
-    import warnings
-
+def _layer(path: Path, series_uid: str | None) -> LayerData:
     from napari_sss._layers.conversion import layer_data_for, notes_for
+    from napari_sss.engine.errors import SeriesChoiceError
     from napari_sss.engine.volumes.reading import read_volume
 
-    volume = read_volume(path)
+    try:
+        volume = read_volume(path, series_uid=series_uid)
+    except SeriesChoiceError:
+        volume = read_volume(path, series_uid=_largest_series(path))
     for note in notes_for(volume):
-        warnings.warn(f"{volume.source.name}: {note}", UserWarning, stacklevel=2)
+        _tell(f"{volume.source.name}: {note}")
     return layer_data_for(volume)
+
+
+def _largest_series(folder: Path) -> str:
+    """The series with the most slices; the user is told of the others."""
+    from napari_sss.engine.volumes.reading import list_series
+
+    series = sorted(list_series(folder), key=lambda info: -info.slices)
+    _tell(
+        f"{folder.name} holds {len(series)} series; the one with the most slices was opened. "
+        "To open another, select some of its files and open them together. "
+        + "; ".join(str(info) for info in series)
+    )
+    return series[0].uid
+
+
+def _tell(message: str) -> None:
+    """Say something to the user: napari shows warnings as notifications."""
+    import warnings
+
+    warnings.warn(message, UserWarning, stacklevel=2)

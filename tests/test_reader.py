@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_sss._layers.conversion import source_of
-from napari_sss._reader import get_reader
+from napari_sss._reader import get_reader, read_layers
 from napari_sss.engine.errors import VolumeError
 from napari_sss.engine.volumes.grid import Grid
 from napari_sss.engine.volumes.volume import Volume
@@ -81,6 +81,43 @@ def test_dicom_files_opened_together_are_one_series(test_data):
     files = sorted(str(f) for f in (test_data / "ct" / "example_ct_dicom").iterdir())
     layers = get_reader(files)(files)
     assert [data.shape for data, _, _ in layers] == [(20, 512, 512)]
+
+
+@pytest.fixture
+def two_series(tmp_path, monkeypatch):
+    """A folder of two series, as the engine would tell of it."""
+    from napari_sss.engine.errors import SeriesChoiceError
+    from napari_sss.engine.volumes import reading
+
+    infos = tuple(reading.SeriesInfo(uid, "", "CT", n) for uid, n in (("1.1", 3), ("1.2", 90)))
+    asked = []
+
+    def read_volume(path, series_uid=None):
+        asked.append(series_uid)
+        if series_uid is None:
+            raise SeriesChoiceError("2 series", series=("1.1", "1.2"))
+        return Volume(np.zeros((2, 3, 4)), Grid((2, 3, 4)))
+
+    monkeypatch.setattr(reading, "read_volume", read_volume)
+    monkeypatch.setattr(reading, "list_series", lambda folder: infos)
+    monkeypatch.setattr(reading, "series_uid_of", lambda path: "1.1")
+    return tmp_path, asked
+
+
+def test_the_largest_of_several_series_is_opened(two_series):
+    folder, asked = two_series
+    with pytest.warns(UserWarning, match=r"2 series.*open them together.*1\.2.*3 slices: 1\.1"):
+        read_layers(str(folder))
+    assert asked == [None, "1.2"]
+
+
+def test_files_opened_together_choose_their_series(two_series):
+    folder, asked = two_series
+    files = [folder / "a", folder / "b"]
+    for file in files:
+        file.write_bytes(bytes(128) + b"DICM")
+    assert len(read_layers([str(file) for file in files])) == 1
+    assert asked == ["1.1"]
 
 
 def test_nothing_heavy_is_imported_to_decide():

@@ -113,6 +113,11 @@ def list_series(folder: Path | str) -> tuple[SeriesInfo, ...]:
     return tuple(series.info for series in scan_folder(Path(folder)))
 
 
+def series_uid_of(path: Path | str) -> str | None:
+    """The series that a DICOM file belongs to; None where it was removed."""
+    return read_dicom_header(Path(path)).text(_SERIES_UID) or None
+
+
 def scan_folder(folder: Path) -> tuple[Series, ...]:
     """All image series below ``folder``, each with its slices."""
     headers: dict[str, list[tuple[Path, DicomHeader]]] = {}

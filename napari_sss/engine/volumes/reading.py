@@ -11,7 +11,7 @@ import numpy as np
 from napari_sss.engine.errors import GeometryError, VolumeError
 from napari_sss.engine.volumes.dicom import read_dicom
 from napari_sss.engine.volumes.dicom_header import is_dicom
-from napari_sss.engine.volumes.dicom_series import SeriesInfo, list_series
+from napari_sss.engine.volumes.dicom_series import SeriesInfo, list_series, series_uid_of
 from napari_sss.engine.volumes.grid import Grid, Vector3
 from napari_sss.engine.volumes.itk import IMAGE_IO, read_itk
 from napari_sss.engine.volumes.modality import guess_modality
@@ -20,7 +20,14 @@ from napari_sss.engine.volumes.raw import RawVolume
 from napari_sss.engine.volumes.shear import MAX_SHEAR_RADIANS, resampled_upright, shear_angle
 from napari_sss.engine.volumes.volume import Modality, Source, Volume
 
-__all__ = ["NIFTI_SUFFIXES", "SeriesInfo", "can_read", "list_series", "read_volume"]
+__all__ = [
+    "NIFTI_SUFFIXES",
+    "SeriesInfo",
+    "can_read",
+    "list_series",
+    "read_volume",
+    "series_uid_of",
+]
 
 NIFTI_SUFFIXES = (".nii", ".nii.gz")
 
