@@ -37,16 +37,15 @@ Keys that are not listed here are refused, so that a misspelt one is not silentl
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from napari_sss.engine.errors import PromptError, WriteError
+from napari_sss.engine.errors import PromptError
 from napari_sss.engine.prompts.prompt_bounds import check_prompts
 from napari_sss.engine.prompts.prompt_parsing import prompts_from_dict
 from napari_sss.engine.prompts.prompt_rendering import prompts_to_dict
 from napari_sss.engine.prompts.types import PromptSet
+from napari_sss.engine.volumes.atomic import write_json
 
 __all__ = [
     "check_prompts",
@@ -114,28 +113,7 @@ def write_prompts(prompts: PromptSet, path: Path | str) -> None:
         Where the file cannot be written; what was there before is untouched.
     """
     path = Path(path)
-    text = json.dumps(prompts_to_dict(prompts, folder=path.parent), indent=2, allow_nan=False)
-    beside: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-        )
-        beside = Path(name)
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as stream:
-            stream.write(text + "\n")
-            stream.flush()
-            os.fsync(stream.fileno())
-        # mkstemp makes the file private to its owner; give it the usual rights instead.
-        beside.chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
-        beside.replace(path)
-    except OSError as error:
-        if beside is not None:
-            beside.unlink(missing_ok=True)
-        raise WriteError(
-            f"The prompt file {path} cannot be written: {error}.",
-            "Choose a folder that exists, may be written to and has space left.",
-            path,
-        ) from error
+    write_json(prompts_to_dict(prompts, folder=path.parent), path)
 
 
 def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -146,10 +124,3 @@ def _refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         repeated = sorted({key for key in keys if keys.count(key) > 1})
         raise ValueError(f"the key {', '.join(map(repr, repeated))} is given twice")
     return found
-
-
-def _umask() -> int:
-    """The process's mask of file rights, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
