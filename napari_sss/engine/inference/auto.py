@@ -62,7 +62,9 @@ class AutoOptions(BaseModel):
         True, title="Propagate", description="Follow each object through the stack."
     )
     first_index: int | None = Field(
-        None, title="First slice", description="Objects near this axial slice come first."
+        None,
+        title="First slice",
+        description="Objects near this slice, along axis 0 of the array, come first.",
     )
     pcsw: PcswConfig | None = Field(
         None, title="PCSW", description="By default the preset's constraints, all objects."
@@ -113,7 +115,8 @@ def auto_segment(
     control, emit = control or JobControl(), on_event or (lambda event: None)
     frame = _WorkingFrame(volume)
     preset = _preset(options)
-    grey = window or window_for(frame.volume, options.window or (preset and preset.window))
+    preset_window = preset.window if preset is not None else None
+    grey = window or window_for(frame.volume, options.window or preset_window)
     stacks = Stacks(frame.volume, grey, model)
     control.report("candidates", 0)
     coarse = _candidates(stacks, options, preset, control)
@@ -261,8 +264,13 @@ def _segment(
     )
 
 
-def _distance(found: _Found, frame: _WorkingFrame, first_index: int | None) -> float:
-    """How far an object's best slice is from the one on screen; large objects first else."""
-    if first_index is None:
-        return -found.object.region.voxels
-    return abs(frame.prompts_out(found.object).prompts[0].index - first_index)
+def _distance(
+    found: _Found, frame: _WorkingFrame, first_index: int | None
+) -> tuple[int, int]:
+    """How many slices an object is from the one on screen; among equals the largest first."""
+    voxels = found.object.region.voxels
+    if first_index is None or not voxels:
+        return 0, -voxels
+    region = frame.region_out(found.object.region)
+    first, last = region.offset[0], region.offset[0] + region.mask.shape[0] - 1
+    return max(first - first_index, first_index - last, 0), -voxels

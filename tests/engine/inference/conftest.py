@@ -107,7 +107,7 @@ def model(seer: Seer, tiny_architecture) -> Sam2Model:
     """A stub with :class:`Sam2Model`'s interface that does what ``seer`` does."""
     stub = create_autospec(Sam2Model, instance=True)
     stub.architecture = tiny_architecture  # drawn prompts, 64 pixels, 3 memories
-    stub.image_size = SIDE
+    stub.name, stub.image_size = "stub", SIDE
     stub.device = torch.device("cpu")
     stub.precision = torch.float32
     stub.memory_reach = 4
