@@ -29,6 +29,10 @@ CT_WINDOWS = (
     (0.0, 1000.0, 0.1),
 )
 
+# Relative to an object that is annotated as it is: parts of a whole, sets of objects. They
+# are ambiguous with it, and a box would not tell which is meant.
+PART_SHARE, GROUP_SHARE = 0.3, 0.2
+
 
 @dataclass(frozen=True)
 class ClipConfig:
@@ -138,6 +142,7 @@ class _Pooled:
     scene: Scene
     areas: Tensor  # (L + 1, Z) voxels of each label on each slice
     targets: tuple[tuple[int, ...], ...]
+    shares: np.ndarray  # how often each target is drawn; sums to 1
     sample: Tensor  # some of its intensities, for percentiles
 
     @classmethod
@@ -147,11 +152,18 @@ class _Pooled:
         depth = labels.shape[0]
         keys = labels + count * torch.arange(depth)[:, None, None]
         areas = torch.bincount(keys.reshape(-1), minlength=count * depth)
-        present = [k for k in range(1, count) if int((labels == k).any())]
+        areas = areas.reshape(depth, count).T
+        present = [k for k in range(1, count) if int(areas[k].sum())]
+        parts = {k for whole in scene.wholes for k in whole}
+        weighted = [((k,), PART_SHARE if k in parts else 1.0) for k in present]
+        weighted += [(whole, 1.0) for whole in scene.wholes]
+        weighted += [(group, GROUP_SHARE) for group in scene.groups]
+        shares = np.array([share for _, share in weighted])
         return cls(
             scene,
-            areas.reshape(depth, count).T,
-            tuple((k,) for k in present) + tuple(scene.groups),
+            areas,
+            tuple(target for target, _ in weighted),
+            shares / shares.sum(),
             scene.image.reshape(-1)[:: max(1, scene.image.numel() // 20000)].sort().values,
         )
 
@@ -162,7 +174,7 @@ def _draw_clip(
     """One clip, or None where the drawn object is too small or not visible."""
     if not pooled.targets:
         return None
-    members = pooled.targets[int(rng.integers(len(pooled.targets)))]
+    members = pooled.targets[int(rng.choice(len(pooled.targets), p=pooled.shares))]
     areas = pooled.areas[list(members)].sum(dim=0)
     start = _prompted_slice(areas, rng, config, slices)
     if start is None:

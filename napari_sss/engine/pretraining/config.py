@@ -32,6 +32,9 @@ class PretrainConfig(BaseModel):
     warmup: float = Field(0.02, description="Share of the training to warm up in.", ge=0, le=1)
     ema: float = Field(0.999, description="Decay of the averaged weights.", ge=0, lt=1)
     checkpoint_every: float = Field(180.0, description="Seconds between checkpoints.", gt=0)
+    camouflage: float = Field(
+        0.3, description="Share of scenes whose soft tissues are nearly alike.", ge=0, le=1
+    )
     workers: int = Field(1, description="Processes that generate scenes.", ge=1)
     device: str = Field("cpu", description="cpu, cuda or mps.")
     precision: Literal["float32", "bfloat16"] = Field("float32")

@@ -13,7 +13,7 @@ import torch
 from napari_sss.engine.errors import SSSError
 from napari_sss.engine.pretraining.clips import Batch, ClipSampler
 from napari_sss.engine.pretraining.config import PretrainConfig
-from napari_sss.engine.pretraining.scenes import SceneGenerator
+from napari_sss.engine.pretraining.scenes import SceneConfig, SceneGenerator
 
 QUEUE_LENGTH = 6
 POLL_SECONDS = 5.0
@@ -101,7 +101,7 @@ def batches(
 
     Each worker has scenes of its own, so that none is generated twice.
     """
-    generator = SceneGenerator(config.seed)
+    generator = SceneGenerator(config.seed, SceneConfig(camouflage=config.camouflage))
     sampler = ClipSampler(generator, config.seed, worker=worker, workers=config.workers)
     number = first + (worker - first) % config.workers
     while config.steps is None or number < config.steps:

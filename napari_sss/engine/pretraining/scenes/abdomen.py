@@ -227,7 +227,7 @@ def _paint_kidney(
         canvas.paint(pyramids, medulla, inner)
         if apart:
             parts.append(inner)
-            canvas.group(label, inner)
+            canvas.group(label, inner, whole=True)
     if draws.chance(0.7):
         core = intersection(grown(outer, -0.5), grown(sinus, 0.5))
         canvas.paint(

@@ -64,6 +64,7 @@ class Canvas:
         self.image = torch.full(self.shape, palette.mean("air"), device=device)
         self.labels = torch.zeros(self.shape, dtype=torch.int16, device=device)
         self.groups: list[tuple[int, ...]] = []
+        self.wholes: list[tuple[int, ...]] = []
         self.split: set[int] = set()
         self._count = 0
 
@@ -74,11 +75,14 @@ class Canvas:
             self.split.add(self._count)
         return self._count
 
-    def group(self, *labels: int | None) -> None:
-        """Note that these objects together make a sensible larger one."""
+    def group(self, *labels: int | None, whole: bool = False) -> None:
+        """Note that these objects together make a sensible larger one.
+
+        With ``whole`` the larger one is what annotators draw first.
+        """
         members = tuple(sorted({label for label in labels if label}))
         if len(members) > 1:
-            self.groups.append(members)
+            (self.wholes if whole else self.groups).append(members)
 
     def paint(
         self,

@@ -86,7 +86,7 @@ class SceneGenerator:
         Changes whenever the same seed and index give another scene.
     """
 
-    VERSION = "1.3"
+    VERSION = "1.4"
 
     def __init__(
         self,
@@ -109,8 +109,15 @@ class SceneGenerator:
         canvas = self._canvas(draws, kind, palette)
         kind.paint(canvas, draws)
         image, labels = acquire(draws, canvas.image, canvas.labels, canvas.spacing, palette)
-        labels, groups = _tidy(labels, canvas.groups, canvas.split, self.config.min_voxels)
-        return Scene(image.contiguous(), labels, groups, canvas.spacing, palette.modality)
+        labels, table = _tidy(labels, canvas.split, self.config.min_voxels)
+        return Scene(
+            image.contiguous(),
+            labels,
+            _renamed(canvas.groups, table),
+            canvas.spacing,
+            palette.modality,
+            _renamed(canvas.wholes, table),
+        )
 
     def _canvas(self, draws: Draws, kind: _Kind, palette: Palette) -> Canvas:
         config = self.config
@@ -138,11 +145,13 @@ class SceneGenerator:
 
 def _tidy(
     labels: torch.Tensor,
-    groups: list[tuple[int, ...]],
     split: set[int],
     min_voxels: int,
-) -> tuple[torch.Tensor, tuple[tuple[int, ...], ...]]:
-    """Split what is to be split, drop what is tiny, count labels from 1 without gaps."""
+) -> tuple[torch.Tensor, np.ndarray]:
+    """Split what is to be split, drop what is tiny, count labels from 1 without gaps.
+
+    Also gives the table from old to new labels, 0 where one was dropped.
+    """
     volume = labels.cpu().numpy()
     if split:
         volume = _split_pieces(volume, split)
@@ -152,12 +161,17 @@ def _tidy(
     table = np.zeros(len(sizes), dtype=np.int16)
     table[kept] = np.arange(1, len(kept) + 1)
     tidy = torch.from_numpy(table[volume]).to(labels.device)
+    return tidy, table
+
+
+def _renamed(groups: list[tuple[int, ...]], table: np.ndarray) -> tuple[tuple[int, ...], ...]:
+    """Groups in new labels, without dropped members, doubles and what is left alone."""
     renamed = []
     for group in groups:
         members = tuple(int(table[g]) for g in group if g < len(table) and table[g])
         if len(members) > 1 and members not in renamed:
             renamed.append(members)
-    return tidy, tuple(renamed)
+    return tuple(renamed)
 
 
 def _split_pieces(volume: np.ndarray, split: set[int]) -> np.ndarray:

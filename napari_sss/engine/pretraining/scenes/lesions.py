@@ -55,4 +55,4 @@ def _paint_lesion(canvas: Canvas, draws: Draws, host: Shape, place: Vector, orga
         canvas.paint(inner, draws.choice(_FILLS), core, draws.choice((1.0, 2.0)))
         parts.append(core)
         canvas.group(*parts)
-    canvas.group(organ, *parts)
+    canvas.group(organ, *parts, whole=True)

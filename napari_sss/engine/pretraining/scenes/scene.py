@@ -18,10 +18,11 @@ class Scene:
     labels : Tensor, int16 (Z, Y, X)
         0 where nothing is to be segmented, else 1 to ``count``, one label per object, each
         with at least one voxel.
-    groups : tuple of tuples of int
-        Sets of two or more labels whose union is a sensible larger object: a ring with its
-        lumen, cortex with medulla, an organ with its lesion, a pair. A prompt on a part is
-        ambiguous between the part and these.
+    wholes, groups : tuple of tuples of int
+        Sets of two or more labels whose union is a sensible larger object. A ``whole`` is
+        what annotators draw first (a kidney of cortex and medulla, an organ with its
+        lesion); of a ``group`` (a ring with its lumen, a pair) they draw the parts. A
+        prompt on a part is ambiguous between the part and these.
     spacing : (float, float, float)
         Millimetres along z, y, x.
     modality : str
@@ -33,6 +34,7 @@ class Scene:
     groups: tuple[tuple[int, ...], ...]
     spacing: tuple[float, float, float]
     modality: str
+    wholes: tuple[tuple[int, ...], ...] = ()
 
     @property
     def count(self) -> int:
