@@ -13,7 +13,7 @@ PYTEST_ARGS ?=
 PIP := PIP_CONSTRAINT=$(CURDIR)/constraints.txt PIP_BUILD_CONSTRAINT=$(CURDIR)/constraints.txt \
 	SAM2_BUILD_CUDA=0 PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip
 
-.PHONY: help demo test check format package clean
+.PHONY: help demo picture test check format package clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -21,6 +21,10 @@ help:  ## this list
 
 demo: $(VENV)/.installed  ## install, then mask, picture and table of a generated CT in demo-output/
 	$(BIN)/napari-sss demo
+
+picture: demo  ## the README's picture, docs/demo.png, made anew by the demo
+	mkdir -p docs
+	cp demo-output/picture.png docs/demo.png
 
 test: check  ## all checks and all tests, under a virtual display
 	.ci/system-packages display

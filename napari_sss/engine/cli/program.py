@@ -14,6 +14,7 @@ from napari_sss.engine.cli import auto, demo, info, models, presets, pretrain, s
 from napari_sss.engine.cli.exit_codes import ExitCode, exit_code_of
 from napari_sss.engine.cli.output import tell
 from napari_sss.engine.errors import Cancelled, SSSError
+from napari_sss.engine.models.environment import prepare_for_torch
 
 COMMANDS: tuple[ModuleType, ...] = (
     info,
@@ -49,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     args = _parser().parse_args(argv)
     _set_up_logging(args)
+    prepare_for_torch()
     if argv is None and not args.debug:
         sys.excepthook = _say_internal_error
     try:
