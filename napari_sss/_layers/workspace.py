@@ -60,17 +60,25 @@ class Workspace:
         self._current: OpenScan | None = None
         self._problem = ""
         self._class_name = "object"
+        self._listening = True
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
         images = self.images()
+        for image in images:
+            image.events.name.connect(self._on_renamed)
         active = viewer.layers.selection.active
         if images:
             self.choose(next((i for i in images if i == active), images[-1]))
 
     def disconnect(self) -> None:
         """Listen to the viewer no more."""
+        if not self._listening:
+            return
+        self._listening = False
         self._viewer.layers.events.inserted.disconnect(self._on_inserted)
         self._viewer.layers.events.removed.disconnect(self._on_removed)
+        for image in self.images():
+            image.events.name.disconnect(self._on_renamed)
 
     # -- which scan ---------------------------------------------------------------------
 
@@ -144,9 +152,13 @@ class Workspace:
         from napari.layers import Image
 
         if isinstance(event.value, Image):
+            event.value.events.name.connect(self._on_renamed)
             self.images_changed.emit()
             if not self.locked():
                 self.choose(event.value)
+
+    def _on_renamed(self) -> None:
+        self.images_changed.emit()
 
     def _on_removed(self, event: Any) -> None:
         self._open.pop(id(event.value), None)

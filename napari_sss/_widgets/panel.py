@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QCoreApplication, Qt, QTimer
-from qtpy.QtGui import QKeySequence, QShortcut
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QFormLayout,
-    QLabel,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
+from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QVBoxLayout, QWidget
 
-from napari_sss._layers.plane_view import camera_of
-from napari_sss._layers.prompt_layers import SIGN_KEY
 from napari_sss._layers.window_link import WindowLink
 from napari_sss._layers.workspace import Workspace
-from napari_sss._widgets.canvas_annotations import CanvasAnnotations, canvas_of
+from napari_sss._widgets.canvas_tools import CanvasTools
 from napari_sss._widgets.choices import (
     AUTO_KEY,
     PLANE_KEYS,
@@ -34,18 +25,12 @@ from napari_sss._widgets.choices import (
 )
 from napari_sss._widgets.controller import SegmentationController
 from napari_sss._widgets.engine_access import AutoRequest, Engine, TorchEngine
-from napari_sss._widgets.objects_table import ObjectsTable
-from napari_sss._widgets.parts import ChoiceBox, row
+from napari_sss._widgets.objects_section import ObjectsSection
+from napari_sss._widgets.parts import ChoiceBox
 from napari_sss._widgets.pump import MailPump
 from napari_sss._widgets.run_section import RunSection
 from napari_sss._widgets.scan_section import ScanSection
-from napari_sss._widgets.status import (
-    ModelPhase,
-    Notice,
-    ObjectRow,
-    PanelStatus,
-    Severity,
-)
+from napari_sss._widgets.status import ModelPhase, Notice, PanelStatus, Severity
 from napari_sss._widgets.worker import Mailbox, Worker
 from napari_sss.engine.prompts.types import ObjectPrompts
 from napari_sss.engine.volumes.intensity import PERCENTILES, PRESETS, IntensityWindow
@@ -56,25 +41,7 @@ WIDTH = 340
 EDIT_PAUSE_MS = 300
 """Milliseconds without another edit before an object is made anew."""
 
-READOUT_MS = 40
-"""Milliseconds between two readings of the value under the cursor."""
-
 EXPORT_FILTER = "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha)"
-EXPORT_TOOLTIP = (
-    "Write the masks as class numbers on the scan's own grid: same size, spacing, origin and "
-    "direction. The list of classes is written beside it."
-)
-
-
-ADD_BOX = (
-    "Draw a box on the image: a new object, segmented through the stack. It is made on the "
-    "layer 'prompts: boxes', where boxes can be moved and resized, too."
-)
-ADD_POINT = (
-    "Click points on the image: they belong to the object selected in the table, or begin a "
-    f"new one. {SIGN_KEY.upper()} turns the next point, or the selected ones, from positive "
-    "(disc) to negative (cross) and back."
-)
 
 
 class SSSPanel(QWidget):
@@ -90,7 +57,6 @@ class SSSPanel(QWidget):
 
     def __init__(self, napari_viewer: Any, engine: Engine | None = None) -> None:
         super().__init__()
-        self._viewer = napari_viewer
         mailbox = Mailbox()
         self._worker = Worker(mailbox)
         self.workspace = Workspace(napari_viewer)
@@ -100,9 +66,9 @@ class SSSPanel(QWidget):
         self._pump = MailPump(mailbox, self._worker, self.workspace.flush, self)
         self._window = WindowLink()
         self._edited: dict[int, Any] = {}
-        self._annotations: CanvasAnnotations | None = None
+        self._canvas = CanvasTools(napari_viewer, self.workspace, self)
+        self._docked = False
         self._closed = False
-        self._shortcuts: list[QShortcut] = []
         self._build()
         self._connect()
         self._show_scan()
@@ -119,14 +85,7 @@ class SSSPanel(QWidget):
         self.scan = ScanSection()
         self.run = RunSection()
         self.run.sources.set_choices(source_choices("CT"), default_source("CT"))
-        self.table = ObjectsTable()
-        self.add_box = QPushButton("+ Box")
-        self.add_box.setToolTip(ADD_BOX)
-        self.add_point = QPushButton("+ Point")
-        self.add_point.setToolTip(ADD_POINT)
-        self.remove = QPushButton("Remove")
-        self.remove.setToolTip("Remove the selected objects (Delete).")
-        self.export = QPushButton("Export mask …")
+        self.objects = ObjectsSection()
         head = QFormLayout()
         head.setContentsMargins(0, 0, 0, 0)
         head.setSpacing(4)
@@ -139,9 +98,7 @@ class SSSPanel(QWidget):
         layout.addLayout(head)
         layout.addWidget(self.scan)
         layout.addWidget(self.run)
-        layout.addWidget(row(self.add_box, self.add_point, self.remove, stretch=None))
-        layout.addWidget(self.table, 1)
-        layout.addWidget(self.export)
+        layout.addWidget(self.objects, 1)
 
     def sizeHint(self) -> Any:  # noqa: N802
         """Return the width that the panel is made for."""
@@ -150,18 +107,37 @@ class SSSPanel(QWidget):
         return hint
 
     def _connect(self) -> None:
+        self._connect_logic()
+        self._connect_views()
+        self._edit_timer = QTimer(self)
+        self._edit_timer.setSingleShot(True)
+        self._edit_timer.setInterval(EDIT_PAUSE_MS)
+        self._edit_timer.timeout.connect(self._decode_edited)
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.shut_down)
+        # With its window a docked widget is destroyed without being closed; what is not Qt
+        # must then be let go by itself.
+        worker, workspace, canvas = self._worker, self.workspace, self._canvas
+        self.destroyed.connect(lambda: _let_go(worker, workspace, canvas))
+
+    def _connect_logic(self) -> None:
         controller, workspace = self.controller, self.workspace
         workspace.locked = lambda: controller.status.busy
         workspace.changed.connect(self._show_scan)
         workspace.images_changed.connect(self._list_scans)
         workspace.edited.connect(self._on_edited)
         workspace.removed.connect(controller.remove)
-        workspace.refused.connect(lambda e: self._show_notice(Notice(Severity.WARNING, str(e))))
+        workspace.refused.connect(lambda e: show_notice(Notice(Severity.WARNING, str(e))))
         controller.status_changed.connect(self._show_status)
-        controller.objects.changed.connect(self._show_objects)
-        controller.noticed.connect(self._show_notice)
+        controller.objects.changed.connect(self.objects.show_rows)
+        controller.noticed.connect(show_notice)
         controller.submitted.connect(self._pump.wake)
         self._window.changed.connect(self._on_window)
+        self._canvas.plane_changed.connect(self._show_plane)
+
+    def _connect_views(self) -> None:
+        controller, workspace = self.controller, self.workspace
         self.models.on_chosen(controller.model.choose)
         self.scan.scan_chosen.connect(self._on_scan_chosen)
         self.scan.spacing_given.connect(workspace.give_spacing)
@@ -172,72 +148,33 @@ class SSSPanel(QWidget):
         self.run.cancel_asked.connect(controller.cancel)
         self.run.source_chosen.connect(self._on_source)
         self.run.class_named.connect(workspace.name_new_objects)
-        self.table.chosen.connect(self._on_object)
-        self.table.remove_asked.connect(controller.remove)
-        self.table.objects.renamed.connect(controller.rename)
-        self.add_box.clicked.connect(lambda: workspace.draw_boxes())
-        self.add_point.clicked.connect(lambda: workspace.draw_points())
-        self.remove.clicked.connect(lambda: self.table.ask_to_remove())
-        self.export.clicked.connect(lambda: self._ask_where_to_export())
-        self._connect_viewer()
-        self._edit_timer = QTimer(self)
-        self._edit_timer.setSingleShot(True)
-        self._edit_timer.setInterval(EDIT_PAUSE_MS)
-        self._edit_timer.timeout.connect(self._decode_edited)
-        self._readout_timer = QTimer(self)
-        self._readout_timer.setSingleShot(True)
-        self._readout_timer.setInterval(READOUT_MS)
-        self._readout_timer.timeout.connect(self._show_readout)
-        application = QCoreApplication.instance()
-        if application is not None:
-            application.aboutToQuit.connect(self.shut_down)
-        # A docked widget is often destroyed without being closed; by then only what is not
-        # Qt can still be reached.
-        worker = self._worker
-        self.destroyed.connect(lambda: worker.close())
-
-    def _connect_viewer(self) -> None:
-        for event, callback in self._viewer_events():
-            event.connect(callback)
-
-    def _disconnect_viewer(self) -> None:
-        for event, callback in self._viewer_events():
-            event.disconnect(callback)
-
-    def _viewer_events(self) -> tuple[tuple[Any, Any], ...]:
-        viewer = self._viewer
-        return (
-            (viewer.dims.events.order, self._show_plane),
-            (viewer.dims.events.ndisplay, self._show_plane),
-            (viewer.dims.events.point, self._on_cursor),
-            (camera_of(viewer).events.orientation, self._show_plane),
-            (viewer.cursor.events.position, self._on_cursor),
-        )
-
-    def _bind_keys(self) -> None:
-        """Bind keys of the window, so that they work whichever layer is selected."""
-        for plane, key in PLANE_KEYS.items():
-            self._shortcut(key, lambda plane=plane: self.workspace.view.show(plane))
-        self._shortcut(AUTO_KEY, self.auto_prompt)
-
-    def _shortcut(self, key: str, callback: Any) -> None:
-        shortcut = QShortcut(QKeySequence(key), self.window())
-        shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
-        shortcut.activated.connect(callback)
-        self._shortcuts.append(shortcut)
+        self.objects.table.chosen.connect(self._on_object)
+        self.objects.table.remove_asked.connect(controller.remove)
+        self.objects.table.objects.renamed.connect(controller.rename)
+        self.objects.box_asked.connect(workspace.draw_boxes)
+        self.objects.point_asked.connect(workspace.draw_points)
+        self.objects.export_asked.connect(self._ask_where_to_export)
 
     # -- Qt's events --------------------------------------------------------------------
 
     def showEvent(self, event: Any) -> None:  # noqa: N802
         """Reach for the window that the panel was docked in."""
         super().showEvent(event)
-        if self._annotations is None and (canvas := canvas_of(self.window())) is not None:
-            self._annotations = CanvasAnnotations(canvas)
-            self._bind_keys()
-            self._show_plane()
+        keys = {
+            key: partial(self.workspace.view.show, plane) for plane, key in PLANE_KEYS.items()
+        }
+        self._canvas.reach(self.window(), {**keys, AUTO_KEY: self.auto_prompt})
+
+    def event(self, event: Any) -> bool:
+        """Stop working when napari takes the panel out of its window: it does not come back."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.shut_down()
+            self._docked = self.parent() is not None
+        return super().event(event)
 
     def closeEvent(self, event: Any) -> None:  # noqa: N802
-        """Stop working when the panel is closed for good."""
+        """Stop working when the panel is closed as a window of its own."""
         self.shut_down()
         super().closeEvent(event)
 
@@ -246,17 +183,18 @@ class SSSPanel(QWidget):
         if self._closed:
             return
         self._closed = True
+        self._edit_timer.stop()
         self._pump.stop()
-        self._worker.close()
-        self._disconnect_viewer()
-        self.workspace.disconnect()
+        self._canvas.release()
         self._window.attach(None)
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-        if self._annotations is not None:
-            self._annotations.deleteLater()
+        _let_go(self._worker, self.workspace, self._canvas)
 
     # -- what the user asks -------------------------------------------------------------
+
+    @property
+    def pending(self) -> bool:
+        """Whether a job runs or waits, or an edit waits to become one."""
+        return self._worker.busy or self._edit_timer.isActive() or self._pump.active
 
     def auto_prompt(self) -> None:
         """Start Auto-prompt with what the panel says."""
@@ -327,6 +265,7 @@ class SSSPanel(QWidget):
         if self._window.window is not None:
             self._on_window(self._window.window)
         self.controller.scan_changed()
+        self._canvas.refresh()
         self._show_plane()
 
     def _list_sources(self, modality: Modality) -> None:
@@ -350,39 +289,26 @@ class SSSPanel(QWidget):
         self.run.show_status(status)
         self.models.setEnabled(not status.busy)
         self.scan.set_busy(status.busy)
-        for button in (self.add_box, self.add_point):
-            button.setEnabled(self.workspace.current is not None)
-        self.remove.setEnabled(not status.why_no_export)
-        self.export.setEnabled(not status.why_no_export)
-        self.export.setToolTip(status.why_no_export or EXPORT_TOOLTIP)
-
-    def _show_objects(self, rows: tuple[ObjectRow, ...]) -> None:
-        self.table.objects.set_rows(rows)
-
-    def _show_notice(self, notice: Notice) -> None:
-        from napari.utils.notifications import show_error, show_info, show_warning
-
-        show = {
-            Severity.INFO: show_info,
-            Severity.WARNING: show_warning,
-            Severity.ERROR: show_error,
-        }[notice.severity]
-        show(notice.text)
+        self.objects.show_status(status)
 
     def _show_plane(self) -> None:
         self.scan.set_plane(self.workspace.view.plane if self.workspace.current else None)
-        if self._annotations is not None:
-            current = self.workspace.current
-            scan = None if current is None else current.scan
-            self._annotations.set_letters(self.workspace.view.letters(scan))
 
-    def _on_cursor(self) -> None:
-        if not self._readout_timer.isActive():
-            self._readout_timer.start()
 
-    def _show_readout(self) -> None:
-        current = self.workspace.current
-        if self._annotations is None or current is None:
-            return
-        readout = self.workspace.view.readout(current.layer, current.scan)
-        self._annotations.set_line("" if readout is None else str(readout))
+def show_notice(notice: Notice) -> None:
+    """Show a notice as napari's notification."""
+    from napari.utils.notifications import show_error, show_info, show_warning
+
+    show = {
+        Severity.INFO: show_info,
+        Severity.WARNING: show_warning,
+        Severity.ERROR: show_error,
+    }[notice.severity]
+    show(notice.text)
+
+
+def _let_go(worker: Worker, workspace: Workspace, canvas: CanvasTools) -> None:
+    """End the thread and stop listening to the viewer; harmless when done twice."""
+    worker.close()
+    workspace.disconnect()
+    canvas.unlisten()

@@ -66,6 +66,11 @@ class MailPump(QObject):
         if not more and not self._worker.busy and self._mailbox.empty:
             self._timer.stop()
 
+    @property
+    def active(self) -> bool:
+        """Whether there may be something to read."""
+        return self._timer.isActive()
+
     def stop(self) -> None:
         """Deliver nothing any more."""
         self._timer.stop()

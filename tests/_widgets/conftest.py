@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from napari_sss._layers.conversion import layer_data_for
 from napari_sss._widgets.controller import SegmentationController
 from napari_sss._widgets.worker import Mailbox, Worker
 from napari_sss.engine.errors import ModelError
@@ -22,7 +24,7 @@ from napari_sss.engine.inference.result import (
 from napari_sss.engine.prompts.types import Box, ObjectPrompts, Plane, Point, SlicePrompt
 from napari_sss.engine.volumes.grid import Grid
 from napari_sss.engine.volumes.region import Region
-from napari_sss.engine.volumes.volume import Volume
+from napari_sss.engine.volumes.volume import Source, Volume
 
 
 @dataclass
@@ -200,3 +202,41 @@ def bench(scene, engine):
     yield bench
     engine.gate.set()
     assert bench.worker.close(10)
+
+
+@pytest.fixture
+def ramp():
+    """Make a CT of 24 x 64 x 64 voxels of 2 x 1 x 1 mm whose values are -100 and the row.
+
+    It is stored from foot to head, so that its slices are shown flipped.
+    """
+
+    def make(path=Path("scan.nii.gz"), modality="CT"):
+        rows = np.arange(64, dtype=np.int16)[:, None] - 100
+        array = np.broadcast_to(rows, (24, 64, 64)).copy()
+        return Volume(array, Grid(array.shape, (2.0, 1.0, 1.0)), modality, Source(path))
+
+    return make
+
+
+@pytest.fixture
+def add_scan():
+    """Open a volume in a viewer, as the reader does."""
+
+    def add(viewer, volume):
+        from napari.layers import Image
+
+        data, keywords, _ = layer_data_for(volume)
+        viewer.add_layer(Image(data, **keywords))
+
+    return add
+
+
+@pytest.fixture
+def wait_until_done(qtbot):
+    """Wait until a panel has nothing left to do."""
+
+    def wait(panel):
+        qtbot.waitUntil(lambda: not panel.pending, timeout=20000)
+
+    return wait
