@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from napari_sss.engine.volumes.region import Region
 
 Connectivity = Literal[6, 18, 26]
+PlaneConnectivity = Literal[4, 8]
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,7 @@ def find_components(mask: NDArray[Any], connectivity: Connectivity = 26) -> Comp
     connectivity : {6, 18, 26}
         Voxels that count as neighbours: by faces, by edges too, by corners too.
     """
-    labels = cc3d.connected_components(
-        _readable(mask), connectivity=connectivity, binary_image=mask.dtype == bool
-    )
+    labels = label_components(mask, connectivity)
     table = cc3d.statistics(labels, no_slice_conversion=True)
     bounds = np.asarray(table["bounding_boxes"], dtype=np.int64).reshape(-1, 3, 2)
     bounds[..., 1] += 1
@@ -112,6 +111,22 @@ def largest_component(
     return found.labels == found.largest_first()[0]
 
 
-def _readable(mask: NDArray[Any]) -> NDArray[Any]:
-    """The mask in C order: cc3d transposes the labels of some strided views."""
-    return np.ascontiguousarray(mask)
+def label_components(
+    mask: NDArray[Any], connectivity: Connectivity | PlaneConnectivity
+) -> NDArray[Any]:
+    """Number the components of a mask of 2 or 3 axes from 1; 0 outside.
+
+    Parameters
+    ----------
+    mask : 2-D or 3-D array
+        Bool, or integer labels that are never joined.
+    connectivity : {4, 8} or {6, 18, 26}
+        Voxels that count as neighbours.
+    """
+    mask = np.ascontiguousarray(mask)  # of strided views cc3d may transpose the labels
+    if mask.dtype == bool:
+        # cc3d's way for binary images (bool, or binary_image=True) mislabels or fails on some
+        # images, as a single voxel in the last corner (found with 4.1.1, 8 and 26 neighbours);
+        # its way for labels does not.
+        mask = mask.view(np.uint8)
+    return cc3d.connected_components(mask, connectivity=connectivity)

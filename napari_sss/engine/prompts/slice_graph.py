@@ -19,7 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from napari_sss.engine.jobs import JobControl
-from napari_sss.engine.prompts.components import Connectivity
+from napari_sss.engine.prompts.components import Connectivity, label_components
 from napari_sss.engine.volumes.grid import Shape3
 from napari_sss.engine.volumes.region import Region
 
@@ -177,11 +177,7 @@ def label_slices(
         if control is not None:
             control.check()
         values = np.ascontiguousarray(plane if threshold is None else plane >= threshold)
-        nodes = cc3d.connected_components(
-            values,
-            connectivity=4 if connectivity == 6 else 8,
-            binary_image=values.dtype == bool,
-        )
+        nodes = label_components(values, 4 if connectivity == 6 else 8)
         table = cc3d.statistics(nodes, no_slice_conversion=True)
         if below is not None:
             links.append(_touching(labels[-1], below, nodes, values, connectivity))
