@@ -96,9 +96,7 @@ def test_strided_views_are_labelled_in_place() -> None:
 )
 def test_thin_and_odd_sized_masks(mask: NDArray[np.bool_]) -> None:
     expected, _ = ndimage.label(mask, np.ones((3,) * mask.ndim))
-    np.testing.assert_array_equal(
-        label_components(mask, 8 if mask.ndim == 2 else 26), expected
-    )
+    np.testing.assert_array_equal(label_components(mask, 8 if mask.ndim == 2 else 26), expected)
 
 
 _masks = hnp.arrays(
