@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from napari_sss.engine.inference.result import (
 from napari_sss.engine.inference.segment import OnEvent, Stacks, segment_object
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.sam2_model import Sam2Model
+from napari_sss.engine.prompts.candidates import Candidate
 from napari_sss.engine.prompts.pcsw import FoundObject, PcswConfig, pcsw
 from napari_sss.engine.prompts.presets import TissuePreset, tissue_preset
 from napari_sss.engine.prompts.reframing import object_to_source, region_to_source
@@ -30,6 +31,7 @@ from napari_sss.engine.volumes.intensity import IntensityWindow, window_for
 from napari_sss.engine.volumes.volume import Volume
 
 SourceName = Literal["intensity", "everything", "model"]
+CoarseMasks = Mapping[str, NDArray[Any] | Sequence[Candidate]]
 
 TRACKING_MARGIN_MM = 12.0  # how far beyond its candidate an object may be followed
 
@@ -174,8 +176,9 @@ def _preset(options: AutoOptions) -> TissuePreset | None:
 
 def _candidates(
     stacks: Stacks, options: AutoOptions, preset: TissuePreset | None, control: JobControl
-) -> Mapping[str, NDArray[Any]]:
-    """Coarse masks by class name."""
+) -> CoarseMasks:
+    """Coarse masks or candidates by class name."""
+    coarse: CoarseMasks
     if preset is not None:
         from napari_sss.engine.prompts.intensity_source import IntensitySource
 
@@ -190,13 +193,13 @@ def _candidates(
             "Choose a model that was fine-tuned by SSS, or another source of prompts.",
         )
     if options.class_name is not None and len(coarse) == 1:
-        return {options.class_name: next(iter(coarse.values()))}
+        return dict(zip((options.class_name,), coarse.values(), strict=True))
     return coarse
 
 
 def _prompted(
     volume: Volume,
-    coarse: Mapping[str, NDArray[Any]],
+    coarse: CoarseMasks,
     options: AutoOptions,
     preset: TissuePreset | None,
     control: JobControl,
@@ -264,9 +267,7 @@ def _segment(
     )
 
 
-def _distance(
-    found: _Found, frame: _WorkingFrame, first_index: int | None
-) -> tuple[int, int]:
+def _distance(found: _Found, frame: _WorkingFrame, first_index: int | None) -> tuple[int, int]:
     """How many slices an object is from the one on screen; among equals the largest first."""
     voxels = found.object.region.voxels
     if first_index is None or not voxels:

@@ -1,0 +1,202 @@
+"""How many organs ``auto --source everything`` finds with nobody clicking.
+
+Of the labelled structures over a volume, the share that one object matches at a Dice of 0.7
+or more, for the candidates (SAM-2's grid of points, linked across slices) and for SAM-2's
+masks tracked from them.
+
+    python benchmarks/everything.py                 # the CT of the shared test volumes
+    python benchmarks/everything.py --phantom 0     # the generated abdomen of this seed
+    python benchmarks/everything.py --image SCAN --labels LABELS
+
+Labels are those of one structure each; a structure in several pieces counts as one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from _measure import write_report
+
+from napari_sss.engine.inference.auto import AutoOptions, auto_segment
+from napari_sss.engine.inference.result import SegmentedObject
+from napari_sss.engine.jobs import JobControl, Progress
+from napari_sss.engine.models.loading import load_model
+from napari_sss.engine.volumes.phantom import make_phantom
+from napari_sss.engine.volumes.reading import read_volume
+from napari_sss.engine.volumes.region import Region
+from napari_sss.engine.volumes.volume import Volume
+from napari_sss.engine.volumes.writing import read_labels
+
+MATCHED = 0.7
+ORIGINS = ("candidate", "sam2")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A labelled scan."""
+
+    name: str
+    volume: Volume
+    labels: np.ndarray
+    names: Mapping[int, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One structure and the objects that match it best."""
+
+    organ: str
+    ml: float
+    dice: dict[str, float]
+    object: dict[str, int]
+
+
+def phantom_case(seed: int) -> Case:
+    """The abdomen that the package makes itself."""
+    phantom = make_phantom(seed=seed)
+    return Case(f"phantom {seed}", phantom.volume, phantom.labels, phantom.names)
+
+
+def file_case(image: Path, labels: Path) -> Case:
+    """A scan and its label file; structures are called by their numbers."""
+    volume = read_volume(image)
+    array = read_labels(labels, volume.grid)
+    return Case(image.name, volume, array, {int(v): str(v) for v in np.unique(array) if v})
+
+
+def best_match(truth: Region, regions: Sequence[tuple[int, Region]]) -> tuple[int, float]:
+    """The id of the object with the highest Dice, and that Dice; (0, 0.0) without any."""
+    best = (0, 0.0)
+    for number, region in regions:
+        total = truth.voxels + region.voxels
+        dice = 2.0 * _common(truth, region) / total if total else 0.0
+        if dice > best[1]:
+            best = (number, dice)
+    return best
+
+
+def _common(a: Region, b: Region) -> int:
+    """Voxels that two regions share."""
+    inner_a, inner_b = [], []
+    for span_a, span_b in zip(a.slices, b.slices, strict=True):
+        first, last = max(span_a.start, span_b.start), min(span_a.stop, span_b.stop)
+        if first >= last:
+            return 0
+        inner_a.append(slice(first - span_a.start, last - span_a.start))
+        inner_b.append(slice(first - span_b.start, last - span_b.start))
+    return int(np.count_nonzero(a.mask[tuple(inner_a)] & b.mask[tuple(inner_b)]))
+
+
+def score(case: Case, objects: Sequence[SegmentedObject], least_ml: float) -> list[Row]:
+    """Each structure with its best matches, the largest first."""
+    regions = {
+        origin: [
+            (o.prompts.id, region)
+            for o in objects
+            if (region := getattr(o, origin)) is not None
+        ]
+        for origin in ORIGINS
+    }
+    rows = []
+    for value, name in case.names.items():
+        truth = Region.of(case.labels == value)
+        ml = truth.voxels * case.volume.grid.voxel_ml
+        if ml < least_ml:
+            continue
+        found = {origin: best_match(truth, regions[origin]) for origin in ORIGINS}
+        rows.append(
+            Row(
+                name,
+                round(ml, 1),
+                {origin: round(dice, 3) for origin, (_, dice) in found.items()},
+                {origin: number for origin, (number, _) in found.items()},
+            )
+        )
+    return sorted(rows, key=lambda row: -row.ml)
+
+
+def shares(rows: Sequence[Row]) -> dict[str, float]:
+    """Share of the structures that are matched, by which mask."""
+    return {
+        origin: float(np.mean([row.dice[origin] >= MATCHED for row in rows])) if rows else 0.0
+        for origin in ORIGINS
+    }
+
+
+class Clock:
+    """Seconds that each stage took, from the progress it reports."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, progress: Progress) -> None:
+        """Take note of a stage's progress."""
+        self.seconds[progress.stage] = round(progress.elapsed, 1)
+
+
+def main() -> int:
+    """Run, print the table, and write JSON where asked."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    default = os.environ.get("NAPARI_SSS_TEST_DATA", "../shared/data")
+    parser.add_argument("--data", type=Path, default=Path(default))
+    parser.add_argument("--phantom", type=int, metavar="SEED")
+    parser.add_argument("--image", type=Path)
+    parser.add_argument("--labels", type=Path)
+    parser.add_argument("--model", default="embedded")
+    parser.add_argument("--device")
+    parser.add_argument("--least-ml", type=float, default=20.0)
+    parser.add_argument("--no-propagate", action="store_true", help="candidates alone")
+    parser.add_argument("--json", type=Path)
+    args = parser.parse_args()
+    if args.phantom is not None:
+        case = phantom_case(args.phantom)
+    else:
+        image = args.image or args.data / "ct/example_ct.nii.gz"
+        labels = args.labels or args.data / "ct/example_seg_fast_force_split.nii.gz"
+        case = file_case(image, labels)
+    model = load_model(args.model, device=args.device)
+    options = AutoOptions(source="everything", propagate=not args.no_propagate)
+    clock, began = Clock(), time.perf_counter()
+    found = auto_segment(case.volume, model, options, control=JobControl(clock))
+    seconds = round(time.perf_counter() - began, 1)
+    rows = score(case, found.objects, args.least_ml)
+    results = {
+        "case": case.name,
+        "model": model.sha256,
+        "objects": len(found.objects),
+        "seconds": seconds,
+        "stages": clock.seconds,
+        "matched": shares(rows),
+        "organs": [asdict(row) for row in rows],
+    }
+    if args.json:
+        settings = {"model": args.model, "least_ml": args.least_ml, "matched_dice": MATCHED}
+        write_report("everything", settings, results, args.json)
+    _print(rows, results)
+    return 0
+
+
+def _print(rows: Sequence[Row], results: Mapping[str, object]) -> None:
+    write = sys.stdout.write
+    write(
+        f"{'organ':16s}{'ml':>9s}{'candidate':>11s}{'object':>8s}{'sam2':>8s}{'object':>8s}\n"
+    )
+    for row in rows:
+        cells = "".join(
+            f"{row.dice[o]:{width}.3f}{row.object[o]:8d}"
+            for o, width in zip(ORIGINS, (11, 8), strict=True)
+        )
+        write(f"{row.organ:16s}{row.ml:9.1f}{cells}\n")
+    write(json.dumps({k: v for k, v in results.items() if k != "organs"}) + "\n")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,144 @@
+"""The candidate source ``everything``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_sss.engine.inference.everything.clicking import click_tiles
+from napari_sss.engine.inference.everything.config import EverythingConfig
+from napari_sss.engine.inference.everything.linking import (
+    Chain,
+    distinct_chains,
+    filled,
+    link,
+)
+from napari_sss.engine.inference.everything.point_grid import (
+    Body,
+    Tile,
+    tiles_over,
+    whole_tile,
+)
+from napari_sss.engine.inference.everything.refining import refine
+from napari_sss.engine.inference.everything.sections import Section, distinct
+from napari_sss.engine.inference.segment import Stacks
+from napari_sss.engine.jobs import JobControl
+from napari_sss.engine.prompts.candidates import Candidate
+from napari_sss.engine.prompts.types import Plane
+from napari_sss.engine.volumes.volume import Volume
+
+CLASS_NAME = "object"
+
+
+class EverythingSource:
+    """Candidates for every object of a scan, with nobody clicking and no preset.
+
+    Parameters
+    ----------
+    stacks : Stacks
+        The volume's slices and the model.
+    config : EverythingConfig
+        How densely to look, and what to believe.
+    """
+
+    def __init__(self, stacks: Stacks, config: EverythingConfig | None = None) -> None:
+        self._stacks = stacks
+        self._stack = stacks.of(Plane.AXIAL)
+        self._config = config or EverythingConfig()
+
+    def candidates(
+        self, volume: Volume, control: JobControl
+    ) -> Mapping[str, Sequence[Candidate]]:
+        """Look at slices a step apart, and link what is found on them.
+
+        Parameters
+        ----------
+        volume : Volume
+            The volume of the stacks.
+        control : JobControl
+            Hears of each slice, and may cancel between the tiles of one.
+
+        Returns
+        -------
+        mapping
+            ``"object"`` to the candidates, the surest first; they may touch and nest.
+
+        Raises
+        ------
+        Cancelled
+            When asked to.
+        """
+        body = Body(volume)
+        step = max(1, round(self._config.slice_step_mm / self._stack.thickness))
+        # As many slices are left out before the first as after the last.
+        indices = range(((len(self._stack) - 1) % step) // 2, len(self._stack), step)
+
+        def found() -> Iterator[list[Section]]:
+            for number, index in enumerate(indices):
+                control.report("candidates", number, len(indices))
+                yield self._sections(index, body.on(index), control.check)
+
+        chains = link(found(), self._stack.shape, self._config.link_dice)
+        control.report("candidates", len(indices), len(indices))
+        return {CLASS_NAME: self._chosen(chains, step)}
+
+    def _sections(
+        self, index: int, body: NDArray[np.bool_], check: Callable[[], None]
+    ) -> list[Section]:
+        """What is found on one slice, without repeats."""
+        config, stack = self._config, self._stack
+        if not body.any():
+            return []
+        found = [
+            section
+            for tiles in self._tilings(body)
+            for section in click_tiles(stack, index, tiles, config, check)
+        ]
+        first = distinct(self._plausible(found, body), stack.shape, config.same_iou)
+        again = refine(stack, first[: config.max_refined], check)
+        sure = [s for s in self._plausible(again, body) if s.score >= config.least_score]
+        return distinct(sure, stack.shape, config.same_iou)
+
+    def _plausible(self, sections: Sequence[Section], body: NDArray[np.bool_]) -> list[Section]:
+        """The sections that are neither specks nor the body itself."""
+        config = self._config
+        largest = config.max_body_share * np.count_nonzero(body)
+        return [
+            s
+            for s in sections
+            if s.longer_side(self._stack.spacing) >= config.min_size_mm and s.area <= largest
+        ]
+
+    def _tilings(self, body: NDArray[np.bool_]) -> Iterator[list[Tile]]:
+        """The whole slice, then ever smaller tiles until the model's masks are fine enough."""
+        config, stack = self._config, self._stack
+        tiles = whole_tile(body, stack.spacing, config.point_step)
+        yield tiles
+        for side_mm in config.tile_sides_mm:
+            if not tiles or self._cell_mm(tiles[0]) <= config.finest_cell_mm:
+                return
+            tiles = tiles_over(
+                body, stack.spacing, side_mm, config.tile_overlap, config.point_step
+            )
+            yield tiles
+
+    def _cell_mm(self, tile: Tile) -> float:
+        """Millimetres of a cell of the model's masks, which are a quarter of its input."""
+        frame, spacing = tile.frame, self._stack.spacing
+        side_mm = max(frame.rows * spacing[0], frame.columns * spacing[1])
+        return side_mm / (self._stack.model.image_size // 4)
+
+    def _chosen(self, chains: Sequence[Chain], step: int) -> list[Candidate]:
+        """The surest chains as candidates: repeats, slips and trifles left out."""
+        config, grid = self._config, self._stack.volume.grid
+        long_enough = [c for c in chains if len(c.sections) >= config.min_slices]
+        chosen: list[Candidate] = []
+        for chain in distinct_chains(long_enough, self._stack.shape, config.same_iou):
+            region = filled(chain, grid, step)
+            if region.voxels * grid.voxel_ml >= config.min_volume_ml:
+                chosen.append(Candidate(region, chain.score))
+            if len(chosen) == config.max_candidates:
+                break
+        return chosen
