@@ -21,6 +21,7 @@ from napari_sss.engine.models.drawn_prompts import (
 from napari_sss.engine.models.sam2_model import PointPrompts
 from napari_sss.engine.prompts.types import Box, Polygon, SlicePrompt, Stroke
 
+PADDING = -1  # SAM-2's label of a point that is none
 STROKE_CLICKS = 8  # clicks that stand for one scribble
 MASK_LOGIT = 6.0  # of a drawn mask: sure, but not beyond correction
 
@@ -78,6 +79,18 @@ def as_points(prompt: SlicePrompt, frame: CropFrame, side: int) -> PointPrompts 
         return None
     coordinates = torch.from_numpy(frame.to_crop(positions, side))
     return PointPrompts(coordinates[None], torch.tensor(labels)[None])
+
+
+def side_by_side(each: list[PointPrompts | None]) -> PointPrompts:
+    """Several objects' points as one batch; padding makes up for those that have fewer."""
+    counts = [0 if points is None else points.labels.shape[1] for points in each]
+    coordinates = torch.zeros(len(each), max(counts), 2)
+    labels = torch.full((len(each), max(counts)), PADDING, dtype=torch.int64)
+    for row, (points, count) in enumerate(zip(each, counts, strict=True)):
+        if points is not None:
+            coordinates[row, :count] = points.coordinates[0]
+            labels[row, :count] = points.labels[0]
+    return PointPrompts(coordinates, labels)
 
 
 def drawn_mask(

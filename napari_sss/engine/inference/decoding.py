@@ -15,6 +15,7 @@ from napari_sss.engine.inference.answers import (
     as_points,
     drawn_mask,
     mask_as_logits,
+    side_by_side,
 )
 from napari_sss.engine.inference.crops import CropFrame
 from napari_sss.engine.inference.slices import SliceStack
@@ -83,10 +84,29 @@ def decode_prompt(
 def frame_for(stack: SliceStack, prompt: SlicePrompt) -> CropFrame:
     """The crop in which a prompt's object is seen best."""
 
-    def answer(frame: CropFrame) -> SliceAnswer:
-        return decode_in(stack, prompt, frame).answer
+    def answers(frames: list[CropFrame]) -> list[SliceAnswer]:
+        return _decode_clicks(stack, prompt, frames)
 
-    return find_frame(stack, prompt, answer)
+    return find_frame(stack, prompt, answers)
+
+
+def _decode_clicks(
+    stack: SliceStack, prompt: SlicePrompt, frames: list[CropFrame]
+) -> list[SliceAnswer]:
+    """What the clicks and scribbles of a prompt mean in each of several crops."""
+    model = stack.model
+    features = stack.features_of([(prompt.index, frame) for frame in frames])
+    points = side_by_side([as_points(prompt, frame, model.image_size) for frame in frames])
+    with model.inference():
+        decoded = model.decode(
+            features,
+            model.without_memory(features),
+            points,
+            multimask=_is_ambiguous(points),
+        ).best()
+    return [
+        answer_of(stack, prompt.index, frame, decoded, row) for row, frame in enumerate(frames)
+    ]
 
 
 def decode_in(

@@ -61,6 +61,26 @@ class Seer:
         *,
         multimask: bool = False,
     ) -> Decoded:
+        rows = []
+        for row in range(len(features)):
+            given = None
+            if prompts is not None:
+                given = PointPrompts(
+                    prompts.coordinates[row : row + 1], prompts.labels[row : row + 1]
+                )
+            start = None if mask_logits is None else mask_logits[row : row + 1]
+            rows.append(self._decode_one(features[row : row + 1], given, start))
+        return Decoded(
+            *(torch.cat(parts) for parts in zip(*rows, strict=True)),
+            torch.zeros(len(rows), 1, 1),
+        )
+
+    def _decode_one(
+        self,
+        features: Features,
+        prompts: PointPrompts | None,
+        mask_logits: torch.Tensor | None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         bright = features.levels[0][0, 0] > 0.5
         region = torch.zeros(SIDE, SIDE, dtype=torch.bool)
         if mask_logits is not None:
@@ -71,9 +91,7 @@ class Seer:
             region = _clicked(region, bright, prompts)
         logits = torch.where(region, SURE, -SURE)[None, None]
         score = 5.0 if region.any() else -5.0
-        return Decoded(
-            logits, torch.tensor([[0.9]]), torch.tensor([[score]]), torch.zeros(1, 1, 1)
-        )
+        return logits, torch.tensor([[0.9]]), torch.tensor([[score]])
 
 
 def _clicked(region: torch.Tensor, bright: torch.Tensor, prompts: PointPrompts) -> torch.Tensor:
