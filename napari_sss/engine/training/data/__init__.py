@@ -1,0 +1,1 @@
+"""From folders of volumes to batches of slices, views of them and mixtures of views."""

@@ -1,0 +1,50 @@
+"""Strategies by name: those of the package and those that other packages declare."""
+
+from __future__ import annotations
+
+from importlib.metadata import EntryPoint, entry_points
+
+from napari_sss.engine.errors import ConfigError
+from napari_sss.engine.training.strategies.base import Strategy
+
+GROUP = "napari_sss.strategies"
+
+# Known without an installed distribution, as in a frozen application or a source tree.
+_OWN = {
+    "supervised": "napari_sss.engine.training.strategies.supervised:Supervised",
+    "fixmatch": "napari_sss.engine.training.strategies.fixmatch:FixMatch",
+    "unimatch-v2": "napari_sss.engine.training.strategies.unimatch_v2:UniMatchV2",
+    "mean-teacher": "napari_sss.engine.training.strategies.mean_teacher:MeanTeacher",
+    "cps": "napari_sss.engine.training.strategies.cps:CrossPseudoSupervision",
+    "bcp": "napari_sss.engine.training.strategies.bcp:BidirectionalCopyPaste",
+    "sss": "napari_sss.engine.training.strategies.sss:SSS",
+}
+
+
+def strategy_names() -> list[str]:
+    """Every name that :func:`find_strategy` knows."""
+    return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
+
+
+def find_strategy(name: str) -> type[Strategy]:
+    """The strategy of this name; the package's own go first.
+
+    Raises
+    ------
+    ConfigError
+        There is none, or it is no strategy.
+    """
+    name = name.replace("_", "-")
+    points = {point.name: point for point in entry_points(group=GROUP)}
+    points |= {own: EntryPoint(own, value, GROUP) for own, value in _OWN.items()}
+    if name not in points:
+        raise ConfigError(
+            f"There is no strategy '{name}'.", f"Choose one of {', '.join(strategy_names())}."
+        )
+    found = points[name].load()
+    if not (isinstance(found, type) and issubclass(found, Strategy)):
+        raise ConfigError(
+            f"What {points[name].value} names is no strategy.",
+            "It must be a subclass of napari_sss.engine.training.strategies.base.Strategy.",
+        )
+    return found

@@ -1,0 +1,247 @@
+"""SSS: DFE, PCSW's prompts and SAM-2's decoder with memory, on UniMatch V2's stream.
+
+References
+----------
+Zhu et al., "SSS: Semi-Supervised SAM-2 with Efficient Prompting for Medical Imaging
+Segmentation", arXiv:2506.08949 (2025).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from napari_sss.engine.models.sam2_model import Features
+from napari_sss.engine.models.sss.memory_bank import SelfSortingMemoryBank
+from napari_sss.engine.models.sss.segmenter import (
+    PromptedMasks,
+    Segmenter,
+    prompted_probabilities,
+    semantic_probabilities,
+)
+from napari_sss.engine.training.data.mixing import (
+    Targets,
+    View,
+    complementary_dropout,
+    mix_features,
+)
+from napari_sss.engine.training.data.mixing import flip_batch as flipped
+from napari_sss.engine.training.data.sampling import SliceBatch, StepBatch
+from napari_sss.engine.training.losses import (
+    cross_entropy,
+    iou_loss,
+    labelled_loss,
+    prompted_mask_loss,
+)
+from napari_sss.engine.training.processing import pseudo_labels
+from napari_sss.engine.training.prompting import SlicePrompts, prompts_of
+from napari_sss.engine.training.strategies.base import (
+    Moment,
+    StepLoss,
+    StudentTeacher,
+    Toolkit,
+    embed,
+)
+
+
+@dataclass(frozen=True)
+class StrongView:
+    """A strong view, what it is to learn, and the weak features mixed as it is."""
+
+    view: View
+    targets: Targets
+    weak: Features
+
+
+class SSS(StudentTeacher):
+    """``L = L_l + w * (L_s1 + L_s2) / 2``, each for the head and, weighted, for SAM-2.
+
+    - One weak view of unlabelled slices goes through the teacher. Its head, and SAM-2's
+      decoder given PCSW's boxes, make the pseudo-label.
+    - Two strong views, each with a CutMix of its own and complementary channels, go through
+      the student; DFE joins each with the weak view's features, mixed alike. The weak
+      features are the teacher's, so that they cost no further pass.
+    - Head and prompted masks of both learn the pseudo-label where it is sure.
+    - A memory bank for each class, filled by both decoders, informs every decoding.
+
+    ``dfe``, ``sam``, ``pcsw``, ``memory``, ``channel_dropout``, ``cutmix`` and ``ema`` switch
+    the pieces off one by one.
+    """
+
+    with_dfe: ClassVar[bool] = True
+
+    def __init__(self, tools: Toolkit) -> None:
+        super().__init__(tools)
+        size = self.config.memory_size
+        self.banks: dict[int, SelfSortingMemoryBank] = {}
+        if self.config.sam and self.config.memory:
+            self.banks = {
+                place: SelfSortingMemoryBank(size) for place in range(1, len(tools.classes) + 1)
+            }
+
+    def before_step(self, batch: StepBatch, now: Moment) -> None:
+        """Find the objects of the batch's unlabelled volumes where they are due."""
+        config = self.config
+        if batch.unlabelled is None or not (config.sam and config.pcsw):
+            return
+        if now.progress < config.prompt_start:
+            return
+        for number in self.tools.book.due(batch.unlabelled, now.step, config.prompt_age):
+            self.tools.book.find(number, self._coarse(number), now.step)
+
+    def loss(self, batch: StepBatch, now: Moment) -> StepLoss:
+        """The labelled loss and both strong views'."""
+        labelled, parts = self._labelled(batch.labelled)
+        if batch.unlabelled is None:
+            return StepLoss(labelled, parts)
+        weight = self.tools.unlabelled_weight(now.progress)
+        unlabelled, more = self._unlabelled(self.tools.book.painted(batch.unlabelled))
+        return StepLoss(labelled + weight * unlabelled, parts | more)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The memory banks and PCSW's objects."""
+        kept = {f"book.{k}": v for k, v in self.tools.book.tensors().items()}
+        for place, bank in self.banks.items():
+            kept |= {f"bank.{place}.{k}": v for k, v in bank.tensors().items()}
+        return kept
+
+    def facts(self) -> dict[str, Any]:
+        """What belongs to :meth:`tensors`."""
+        return {**super().facts(), "book": self.tools.book.state()}
+
+    def restore(self, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
+        """Take back what :meth:`tensors` and :meth:`facts` gave."""
+        super().restore(tensors, facts)
+        self.tools.book.restore(_under("book.", tensors), facts["book"])
+        for place, bank in self.banks.items():
+            bank.restore(_under(f"bank.{place}.", tensors))
+
+    def _labelled(self, batch: SliceBatch) -> tuple[Tensor, dict[str, float]]:
+        view, targets = self.tools.views.weak(batch)
+        enhanced = self.student.enhance(embed(self.student, view))
+        loss = labelled_loss(self.student.classify(enhanced), targets, self.config.dice_weight)
+        parts = {"labelled": float(loss.detach())}
+        prompts = self._prompts(targets.objects) if self.config.sam else None
+        if prompts is not None:
+            masks = self._decode(self.student, enhanced, prompts)
+            sam2 = self.student.sam2
+            prompted = prompted_mask_loss(masks, targets, sam2)
+            loss = loss + self.config.sam_weight * (
+                prompted + iou_loss(masks, targets, prompts.ids, sam2)
+            )
+            parts["labelled_sam"] = float(prompted.detach())
+            self._remember(self.student, enhanced, masks)
+        return loss, parts
+
+    def _unlabelled(self, batch: SliceBatch) -> tuple[Tensor, dict[str, float]]:
+        weak, unknown = self.tools.views.weak(batch)
+        features, pseudo = self._pseudo(weak, unknown)
+        one, two = (self._strongly(weak, features, pseudo) for _ in range(2))
+        a, b = embed(self.student, one.view), embed(self.student, two.view)
+        if self.config.channel_dropout:
+            a, b = complementary_dropout(a, b, self.tools.generator)
+        strong = Features.stack([a, b])
+        similarity = 1.0
+        if self.student.dfe is not None:
+            both = Features.stack([one.weak, two.weak])
+            _, strong, similarities = self.student.dfe(both, strong)
+            similarity = float(torch.stack(list(similarities)).detach().float().mean())
+        targets = _stacked(one.targets, two.targets)
+        threshold = self.config.threshold
+        loss = cross_entropy(self.student.classify(strong), targets, threshold)
+        parts = {
+            "unlabelled": float(loss.detach()),
+            "confident": float((pseudo.confidence >= threshold).float().mean()),
+            "similarity": similarity,
+        }
+        prompts = self._prompts(targets.objects) if self.config.sam else None
+        if prompts is not None:
+            masks = self._decode(self.student, strong, prompts)
+            prompted = prompted_mask_loss(masks, targets, self.student.sam2, threshold)
+            loss = loss + self.config.sam_weight * prompted
+            parts["unlabelled_sam"] = float(prompted.detach())
+            parts["prompted"] = float(masks.prompted.float().mean())
+        return loss, parts
+
+    @torch.no_grad()
+    def _pseudo(self, weak: View, unknown: Targets) -> tuple[Features, Targets]:
+        """The teacher's features of the weak view, and its pseudo-labels."""
+        features, probabilities = self.taught(weak)
+        prompts = self._prompts(unknown.objects, jitter=0.0) if self.config.sam else None
+        prompted = torch.zeros(len(weak), dtype=torch.bool, device=probabilities.device)
+        if prompts is not None and self.config.pseudo_label != "head":
+            enhanced = self.teacher.enhance(features)
+            masks = self._decode(self.teacher, enhanced, prompts)
+            self._remember(self.teacher, enhanced, masks)
+            own = prompted_probabilities(masks, probabilities)
+            fused = self.config.pseudo_label == "fused"
+            probabilities = (probabilities + own) / 2 if fused else own
+        if prompts is not None:
+            prompted[prompts.boxes.rows] = True
+        pseudo = pseudo_labels(probabilities, unknown.objects)
+        if self.config.unprompted == "skip":
+            pseudo = replace(pseudo, ignore=pseudo.ignore | ~prompted[:, None, None])
+        return features, pseudo
+
+    def _strongly(self, weak: View, features: Features, pseudo: Targets) -> StrongView:
+        """A strong view with a CutMix of its own; everything is mixed alike."""
+        take = self.tools.cutmix(len(weak), pseudo.labels.shape[-1])
+        strong = self.tools.views.strong(weak)
+        return StrongView(
+            strong.mixed(strong.flipped_batch(), take),
+            pseudo.mixed(pseudo.flipped_batch(), take),
+            mix_features(features, flipped(features), take),
+        )
+
+    def _prompts(self, objects: Tensor, jitter: float | None = None) -> SlicePrompts | None:
+        return prompts_of(
+            objects,
+            self.tools.generator,
+            jitter=self.config.box_jitter if jitter is None else jitter,
+            largest_share=self.config.max_prompt_share,
+            with_points=self.config.prompt_points,
+        )
+
+    def _decode(
+        self, network: Segmenter, enhanced: Features, prompts: SlicePrompts
+    ) -> PromptedMasks:
+        return network.decode(
+            enhanced,
+            prompts.boxes,
+            self.banks,
+            reads=self.config.memory_reads,
+            generator=self.tools.generator,
+        )
+
+    def _remember(self, network: Segmenter, enhanced: Features, masks: PromptedMasks) -> None:
+        """Offer every decoded object to its class's bank."""
+        if not self.banks:
+            return
+        entries = network.memories(enhanced, masks)
+        for entry, place in zip(entries, masks.objects.classes.tolist(), strict=True):
+            self.banks[place].insert(entry)
+
+    @torch.no_grad()
+    def _coarse(self, number: int) -> Any:
+        """The coarse head's probabilities (Z, K + 1, S, S) of a whole volume."""
+        self.teacher.eval()
+        with self.tools.runtime.autocast():
+            pyramid = self.tools.squares_features(number, self.teacher)
+            logits = self.teacher.classify(self.teacher.enhance(pyramid))
+        return semantic_probabilities(logits).cpu().numpy()
+
+
+def _stacked(one: Targets, two: Targets) -> Targets:
+    return Targets(
+        torch.cat([one.labels, two.labels]),
+        torch.cat([one.confidence, two.confidence]),
+        torch.cat([one.ignore, two.ignore]),
+        torch.cat([one.objects, two.objects]),
+    )
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
