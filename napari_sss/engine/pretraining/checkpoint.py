@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -46,6 +47,8 @@ def save_checkpoint(
     header = {"facts": json.dumps(facts)}
     partial = folder / f"{TENSORS}.part"
     save_file({k: v.contiguous() for k, v in tensors.items()}, partial, metadata=header)
+    with partial.open("rb+") as stream:
+        os.fsync(stream.fileno())
     os.replace(partial, folder / TENSORS)
 
 
@@ -55,10 +58,8 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, 
     Raises
     ------
     ModelError
-        Where there is no checkpoint to resume from.
+        Where there is no checkpoint to resume from, or it is damaged.
     """
-    from safetensors import safe_open
-
     path = folder / TENSORS
     if not path.exists():
         raise ModelError(
@@ -66,12 +67,19 @@ def load_checkpoint(folder: Path) -> tuple[dict[str, dict[str, Any]], dict[str, 
             "Start without --resume, or name its folder.",
             path,
         )
-    with safe_open(path, framework="pt") as opened:
-        facts = json.loads((opened.metadata() or {})["facts"])
     groups: dict[str, dict[str, Any]] = {"weights": {}, "averaged": {}, "optimiser": {}}
-    for key, tensor in load_file(path).items():
-        group, name = key.split(".", 1)
-        groups[group][name] = tensor
+    try:
+        with safe_open(path, framework="pt") as opened:
+            facts = json.loads((opened.metadata() or {})["facts"])
+        for key, tensor in load_file(path).items():
+            group, name = key.split(".", 1)
+            groups[group][name] = tensor
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ModelError(
+            f"The checkpoint {path} is damaged or of another program ({error}).",
+            "Restore it from a copy, or start the training again in a new folder.",
+            path,
+        ) from error
     return groups, facts
 
 
@@ -86,16 +94,19 @@ def restore_optimiser(optimiser: torch.optim.Optimizer, tensors: dict[str, Tenso
 
 
 def random_states(rng: np.random.Generator, torch_rng: torch.Generator) -> dict[str, Any]:
-    """Both generators' states, ready for JSON."""
+    """Both generators' states and torch's own (dropout), ready for JSON."""
     return {
         "numpy": rng.bit_generator.state,
         "torch": torch_rng.get_state().tolist(),
+        "global": torch.get_rng_state().tolist(),
     }
 
 
 def restore_random(
     states: dict[str, Any], rng: np.random.Generator, torch_rng: torch.Generator
 ) -> None:
-    """Set both generators to saved states."""
+    """Set the generators to saved states."""
     rng.bit_generator.state = states["numpy"]
     torch_rng.set_state(torch.tensor(states["torch"], dtype=torch.uint8))
+    if "global" in states:
+        torch.set_rng_state(torch.tensor(states["global"], dtype=torch.uint8))

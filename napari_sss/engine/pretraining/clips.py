@@ -155,6 +155,7 @@ class _Pooled:
         areas = areas.reshape(depth, count).T
         present = [k for k in range(1, count) if int(areas[k].sum())]
         parts = {k for whole in scene.wholes for k in whole}
+        weighted: list[tuple[tuple[int, ...], float]]
         weighted = [((k,), PART_SHARE if k in parts else 1.0) for k in present]
         weighted += [(whole, 1.0) for whole in scene.wholes]
         weighted += [(group, GROUP_SHARE) for group in scene.groups]
@@ -189,7 +190,8 @@ def _draw_clip(
     hu = _sampled(image, grid, zoom, side, fill=float(pooled.sample[0]))
     target = _sampled(mask.float(), grid, zoom, side, fill=0.0)
     target = ((target - 0.5) * max(1.0, 2.0 / max(zoom, 0.25)) + 0.5).clamp(0, 1)
-    if float(target[0].sum()) < 0.001 * side * side or float(target[0].sum()) < 12:
+    # What is thinner than a pixel fills none by half, and could not be prompted.
+    if int((target[0] > 0.5).sum()) < max(12, 0.001 * side * side):
         return None
     grey = _windowed(hu, pooled, rng)
     return (grey, target) if float(grey[0].std()) > 0.02 else None

@@ -32,6 +32,9 @@ class PretrainConfig(BaseModel):
     warmup: float = Field(0.02, description="Share of the training to warm up in.", ge=0, le=1)
     ema: float = Field(0.999, description="Decay of the averaged weights.", ge=0, lt=1)
     checkpoint_every: float = Field(180.0, description="Seconds between checkpoints.", gt=0)
+    validation_images: int = Field(
+        16, description="Held-out images scored at each checkpoint; 0 for none.", ge=0
+    )
     camouflage: float = Field(
         0.3, description="Share of scenes whose soft tissues are nearly alike.", ge=0, le=1
     )
@@ -43,6 +46,15 @@ class PretrainConfig(BaseModel):
     def _one_budget(self) -> PretrainConfig:
         if (self.minutes is None) == (self.steps is None):
             raise ValueError("give either minutes or steps")
+        return self
+
+    @model_validator(mode="after")
+    def _sizes_for_the_whole_training(self) -> PretrainConfig:
+        begins = [begin for begin, _ in self.sizes]
+        if not begins or begins[0] != 0 or begins != sorted(begins) or begins[-1] >= 1:
+            raise ValueError("sizes must begin at progress 0 and rise, all below 1")
+        if any(side < 64 or side % 32 for _, side in self.sizes):
+            raise ValueError("image sizes must be multiples of 32, 64 or more")
         return self
 
     def image_size(self, progress: float) -> int:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 import torch
+from pydantic import ValidationError
 
+from napari_sss.engine.errors import ConfigError
 from napari_sss.engine.models.devices import choose_device, precision_for
 from napari_sss.engine.pretraining.config import PretrainConfig
 
@@ -39,6 +41,8 @@ def configured(
     ------
     DeviceError
         The device is absent.
+    ConfigError
+        A setting is out of its range, or the budget is not given once.
     """
     chosen = choose_device(device)
     half = precision_for(chosen) == torch.bfloat16
@@ -58,4 +62,13 @@ def configured(
         }
     if batch is not None:
         settings["batch"] = batch
-    return PretrainConfig.model_validate(settings)
+    try:
+        return PretrainConfig.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise ConfigError(
+            f"The training cannot be set up like this: {name}{': ' if name else ''}"
+            f"{first['msg']}.",
+            "Correct that setting; `napari-sss pretrain --help` explains them.",
+        ) from error

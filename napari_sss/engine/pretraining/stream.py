@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import queue
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,11 +49,13 @@ class BatchStream:
         Decides everything together with the step's number.
     first : int
         The first step's number.
+    progress : float
+        Share of the training that is done, 0 to 1.
     """
 
-    def __init__(self, config: PretrainConfig, first: int = 0) -> None:
-        context = torch.multiprocessing.get_context("spawn")
-        self._progress: Any = context.Value("d", 0.0)
+    def __init__(self, config: PretrainConfig, first: int = 0, progress: float = 0.0) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._progress: Any = context.Value("d", progress)
         self._next = first
         self._queues: list[Any] = []
         self._processes: list[Any] = []
@@ -79,7 +82,8 @@ class BatchStream:
             if item is None:
                 return
             self._next += 1
-            yield item
+            plan, grey, target = item
+            yield plan, Batch(torch.from_numpy(grey), torch.from_numpy(target))
 
     def tell_progress(self, progress: float) -> None:
         """Let the plans follow a training whose budget is time."""
@@ -113,6 +117,8 @@ def batches(
 
 def _produce(config: PretrainConfig, first: int, worker: int, into: Any, progress: Any) -> None:
     torch.set_num_threads(1)
-    for item in batches(config, first, worker, progress):
-        into.put(item)
+    for plan, batch in batches(config, first, worker, progress):
+        # As arrays: tensors would be shared memory, which ends with this process, and it may
+        # have made its last batch long before that is wanted.
+        into.put((plan, batch.grey.numpy(), batch.target.numpy()))
     into.put(None)

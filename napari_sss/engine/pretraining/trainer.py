@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import time
@@ -20,7 +19,9 @@ from napari_sss.engine.models.checkpoint import write_checkpoint
 from napari_sss.engine.models.embedded import embedded_architecture
 from napari_sss.engine.models.loading import WEIGHTS_NAME
 from napari_sss.engine.models.sam2_model import Sam2Model
+from napari_sss.engine.pretraining.card import model_card
 from napari_sss.engine.pretraining.checkpoint import (
+    TENSORS,
     load_checkpoint,
     random_states,
     restore_optimiser,
@@ -29,15 +30,18 @@ from napari_sss.engine.pretraining.checkpoint import (
 )
 from napari_sss.engine.pretraining.clips import Batch
 from napari_sss.engine.pretraining.config import PretrainConfig
-from napari_sss.engine.pretraining.scenes import SceneGenerator
+from napari_sss.engine.pretraining.curves import draw_curves
+from napari_sss.engine.pretraining.log import TRAINING, VALIDATION, append_entry
 from napari_sss.engine.pretraining.step import training_loss
 from napari_sss.engine.pretraining.stream import BatchStream, Plan
+from napari_sss.engine.pretraining.validation import Validation
 
 log = logging.getLogger(__name__)
 
-LOG_NAME = "log.jsonl"
 LOG_EVERY = 25
 GRADIENT_LIMIT = 1.0
+IMAGES_PER_CLIP = 3  # of the validation: clips cost more
+FREE_TO_CHANGE = {"device", "precision", "checkpoint_every", "validation_images"}
 
 
 def pretrain(
@@ -70,7 +74,23 @@ def pretrain(
     -------
     Path
         The model folder inside ``out``.
+
+    Raises
+    ------
+    ConfigError
+        Where ``out`` holds a training already and ``resume`` is not given, or that training
+        was begun with other settings.
+    ModelError
+        Where there is nothing to resume.
+    Cancelled
+        When asked to.
     """
+    if not resume and (out / TENSORS).exists():
+        raise ConfigError(
+            f"{out} holds a training already.",
+            "Add --resume to go on with it, or choose another folder.",
+            out,
+        )
     out.mkdir(parents=True, exist_ok=True)
     trainer = Trainer(config, out, architecture, control)
     if resume:
@@ -109,6 +129,13 @@ class Trainer:
         self.torch_rng = torch.Generator().manual_seed(config.seed)
         self.step = 0
         self.elapsed = 0.0
+        self.validation = Validation(
+            config.validation_images,
+            -(-config.validation_images // IMAGES_PER_CLIP),
+            config.clip_slices,
+            config.final_image_size,
+        )
+        self._between_steps = True
 
     @property
     def progress(self) -> float:
@@ -119,7 +146,7 @@ class Trainer:
 
     def run(self, stream: Iterable[tuple[Plan, Batch]] | None = None) -> Path:
         """Train to the end of the budget and write the model folder."""
-        own = BatchStream(self.config, self.step) if stream is None else None
+        own = BatchStream(self.config, self.step, self.progress) if stream is None else None
         began, before = time.monotonic(), self.elapsed
         saved = began
         try:
@@ -132,14 +159,19 @@ class Trainer:
                     own.tell_progress(self.progress)
                 if time.monotonic() - saved > self.config.checkpoint_every:
                     self.save()
+                    self.validate()
                     saved = time.monotonic()
                 self.control.report("training", round(1000 * self.progress), 1000)
                 if self.progress >= 1.0:
                     break
         finally:
-            self.save()
+            # A step that failed midway, as by a loss that is no number, must not replace
+            # the last sound checkpoint.
+            if self._between_steps:
+                self.save()
             if own is not None:
                 own.close()
+        self.validate()
         return self.export()
 
     def export(self, path: Path | None = None) -> Path:
@@ -155,37 +187,32 @@ class Trainer:
         Path
             The folder, which can be loaded as a model.
         """
-        architecture = self.architecture.at(self.config.final_image_size)
-        net = build_sam2(architecture)
-        net.load_state_dict(self.averaged)
+        model = self.averaged_model()
         target = path or self.out / WEIGHTS_NAME
-        write_checkpoint(target, net, self._card(architecture), torch.float16)
+        card = model_card(self.config, model.architecture, self.step, self.elapsed)
+        write_checkpoint(target, model.net, card, torch.float16)
         return target.parent
 
-    def _card(self, architecture: Architecture) -> dict[str, Any]:
-        """What is known of the model: shape, making, intended use and limits."""
-        return {
-            "architecture": architecture.model_dump(mode="json"),
-            "licence": "BSD-3-Clause",
-            "title": "Small SAM-2 trained on procedurally generated scenes only",
-            "training": {
-                "generator": SceneGenerator.VERSION,
-                "seed": self.config.seed,
-                "steps": self.step,
-                "images": self.step * self.config.batch,
-                "hours": round(self.elapsed / 3600, 2),
-                "device": self.config.device,
-                "config": self.config.model_dump(mode="json"),
-            },
-            "intended_use": "First masks for a person to correct, in CT and MR. Research only.",
-            "limits": (
-                "Has never seen a real scan. Not for clinical use. Weak where an object is "
-                "told from its neighbours by knowledge of anatomy rather than by its border."
-            ),
-        }
+    def averaged_model(self) -> Sam2Model:
+        """The averaged weights as a model of the final image size."""
+        architecture = self.architecture.at(self.config.final_image_size)
+        # Fresh weights are drawn and replaced; the training's own draws must not notice.
+        with torch.random.fork_rng(devices=[]):
+            net = build_sam2(architecture)
+        net.load_state_dict(self.averaged)
+        return Sam2Model(net, architecture, self.model.device, self.model.precision)
+
+    def validate(self) -> None:
+        """Score the averaged weights on held-out scenes, log it and draw the curves."""
+        if self.config.validation_images:
+            scores = self.validation.scores(self.averaged_model())
+            rounded = {name: round(score, 4) for name, score in scores.items()}
+            self._log(VALIDATION, rounded)
+        draw_curves(self.out)
 
     def _learn(self, plan: Plan, batch: Batch) -> None:
         """One optimiser step."""
+        self._between_steps = False
         if plan.image_size != self.model.image_size:
             self.model.set_image_size(plan.image_size)
         rate = self._learning_rate()
@@ -196,19 +223,26 @@ class Trainer:
             loss, iou = training_loss(
                 self.model, batch.to(self.model.device), self.rng, self.torch_rng
             )
-        if not torch.isfinite(loss):
-            raise SSSError(
-                f"The training's loss became {loss.item()} at step {self.step}.",
-                "Resume from the checkpoint with a lower learning rate.",
-                self.out,
-            )
+        self._require_finite("loss", loss)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.model.net.parameters(), GRADIENT_LIMIT)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.net.parameters(), GRADIENT_LIMIT)
+        self._require_finite("gradient", norm)
         self.optimiser.step()
         self.step += 1
         self._average()
-        self._log(plan, float(loss), iou, rate)
+        self._between_steps = True
+        if self.step % LOG_EVERY == 0 or self.step == 1:
+            self._log_step(plan, loss.item(), iou, rate)
+
+    def _require_finite(self, what: str, value: torch.Tensor) -> None:
+        if not torch.isfinite(value):
+            raise SSSError(
+                f"The training's {what} became {value.item()} at step {self.step}.",
+                "Its last checkpoint is untouched: resume from it, or start again with "
+                "another seed or a smaller batch.",
+                self.out,
+            )
 
     def _learning_rate(self) -> float:
         """Linear warm-up, then a cosine down to a hundredth."""
@@ -223,21 +257,20 @@ class Trainer:
         for name, value in self.model.net.state_dict().items():
             self.averaged[name].lerp_(value.float(), 1 - decay)
 
-    def _log(self, plan: Plan, loss: float, iou: float, rate: float) -> None:
-        if self.step % LOG_EVERY and self.step != 1:
-            return
-        entry = {
-            "step": self.step,
-            "seconds": round(self.elapsed, 1),
+    def _log_step(self, plan: Plan, loss: float, iou: float, rate: float) -> None:
+        measured = {
             "loss": round(loss, 4),
             "iou": round(iou, 4),
             "slices": plan.slices,
             "image_size": plan.image_size,
             "learning_rate": rate,
         }
-        with (self.out / LOG_NAME).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        log.info("%s", entry)
+        self._log(TRAINING, measured)
+
+    def _log(self, kind: str, measured: dict[str, Any]) -> None:
+        when = {"kind": kind, "step": self.step, "seconds": round(self.elapsed, 1)}
+        append_entry(self.out, when | measured)
+        log.info("%s", when | measured)
 
     def save(self) -> None:
         """Write the checkpoint."""
@@ -265,10 +298,21 @@ class Trainer:
             Where the checkpoint was made with other settings.
         """
         groups, facts = load_checkpoint(self.out)
-        kept, mine = PretrainConfig.model_validate(facts["config"]), self.config
-        free = {"device", "precision", "checkpoint_every"}
-        names = set(PretrainConfig.model_fields) - free
-        changed = {name for name in names if getattr(kept, name) != getattr(mine, name)}
+        self._require_same_settings(facts)
+        self.model.net.load_state_dict(groups["weights"])
+        self.averaged = {k: v.to(self.model.device) for k, v in groups["averaged"].items()}
+        restore_optimiser(self.optimiser, groups["optimiser"])
+        restore_random(facts["random"], self.rng, self.torch_rng)
+        self.step, self.elapsed = facts["step"], facts["elapsed"]
+
+    def _require_same_settings(self, facts: dict[str, Any]) -> None:
+        kept = PretrainConfig.model_validate(facts["config"])
+        names = set(PretrainConfig.model_fields) - FREE_TO_CHANGE
+        changed = {n for n in names if getattr(kept, n) != getattr(self.config, n)}
+        # The shape is stored at the image size with which the training began.
+        shape = Architecture.model_validate(facts["architecture"])
+        if shape.at(self.architecture.image_size) != self.architecture:
+            changed.add("architecture")
         if changed:
             raise ConfigError(
                 f"The training in {self.out} was begun with other settings: "
@@ -276,15 +320,10 @@ class Trainer:
                 "Resume with the same settings, or start in a new folder.",
                 self.out,
             )
-        self.model.net.load_state_dict(groups["weights"])
-        self.averaged = groups["averaged"]
-        restore_optimiser(self.optimiser, groups["optimiser"])
-        restore_random(facts["random"], self.rng, self.torch_rng)
-        self.step, self.elapsed = facts["step"], facts["elapsed"]
 
 
 def _parameter_groups(net: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weight decay for matrices and kernels, none for biases, norms and embeddings."""
+    """Weight decay for everything but biases and norms."""
     decayed = [p for p in net.parameters() if p.requires_grad and p.ndim >= 2]
     plain = [p for p in net.parameters() if p.requires_grad and p.ndim < 2]
     return [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
