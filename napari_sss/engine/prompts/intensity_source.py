@@ -29,6 +29,9 @@ _SEPARATION_BLOCK_MM = 2.5
 _EROSION_STEP_MM = 1.5
 _STEPS = 5
 
+# The largest value of 12 bits: metal beyond it would shine into its surroundings when blurred.
+_BRIGHTEST_HU = 3071
+
 
 @dataclass(frozen=True)
 class IntensitySource:
@@ -114,13 +117,16 @@ class IntensitySource:
         """The tissue in the box."""
         preset, spacing = self.preset, volume.grid.spacing
         low, high = self._limits(volume)
-        intensities = smoothed(volume.array[box], preset.smoothing_mm, spacing)
+        array = volume.array[box]
+        if preset.modality == "CT":
+            array = np.minimum(array, _BRIGHTEST_HU)
+        intensities = smoothed(array, preset.smoothing_mm, spacing)
         mask = (intensities >= low) & (intensities <= high)
         control.report("candidates", 1, _STEPS)
         if inside is not None:
             mask &= inside
         if preset.exclude is not None:
-            mask &= ~_dense(volume.array[box], preset.exclude, spacing)
+            mask &= ~_dense(array, preset.exclude, spacing)
         control.report("candidates", 2, _STEPS)
         if preset.closing_mm:
             mask = close(mask, preset.closing_mm, spacing)
@@ -172,12 +178,8 @@ class IntensitySource:
 
 
 def smoothed(array: NDArray[Any], sigma_mm: float, spacing: Vector3) -> NDArray[np.float32]:
-    """Intensities after a Gaussian of ``sigma_mm``; axes with coarser voxels stay as they are.
-
-    Metal is cut at 3071 HU first, the largest value of 12 bits, so that it does not shine
-    into its surroundings more than the scanner made it.
-    """
-    array = np.minimum(array.astype(np.float32), 3071.0)
+    """Intensities after a Gaussian of ``sigma_mm``; axes with coarser voxels stay the same."""
+    array = array.astype(np.float32)
     sigma = [sigma_mm / step if sigma_mm >= step / 3 else 0.0 for step in spacing]
     return ndimage.gaussian_filter(array, sigma, truncate=2.5) if any(sigma) else array
 

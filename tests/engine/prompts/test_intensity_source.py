@@ -171,8 +171,18 @@ def test_light_smoothing_takes_the_spacing_into_account() -> None:
 
 
 def test_metal_does_not_shine() -> None:
-    metal = np.full((3, 3, 3), 20000, dtype=np.int32)
-    assert smoothed(metal, 0.0, (1.0, 1.0, 1.0)).max() == 3071
+    """A screw of 30000 HU in fat, blurred, would make bone of 120 HU far around."""
+    volume = _abdomen(noise=0.0)
+    array = volume.array.astype(np.int32)
+    screw = np.zeros(_SHAPE, dtype=bool)
+    screw[18:22, 25, 40:50] = True
+    sizes = []
+    for value in (3071, 30000):
+        array[screw] = value
+        fine = np.repeat(np.repeat(array, 4, 1), 4, 2)
+        grid = Grid(fine.shape, (3.0, 0.75, 0.75))
+        sizes.append(np.count_nonzero(_mask("bone", Volume(fine, grid, "CT"))))
+    assert sizes[0] == sizes[1]
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
