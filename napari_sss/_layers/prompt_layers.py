@@ -6,6 +6,7 @@ every way of changing them (mouse, keys, copy and paste, a script) counts alike.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -32,8 +33,11 @@ BY_PROGRAM, BY_PERSON = "#56B4E9", "#E69F00"
 COLOURS = {"+": "#56B4E9", "-": "#D55E00"}
 SYMBOLS = {"+": "disc", "-": "x"}
 
-AT_ONCE = 40
-"""Boxes added in one call: napari needs about 0.3 ms for each."""
+AT_ONCE = 30
+"""Rows added in one call: napari needs up to 0.5 ms for each."""
+
+BUDGET_S = 0.004
+"""Seconds after which :meth:`PromptLayers.flush` leaves the rest to its next call."""
 
 
 class PromptLayers:
@@ -79,7 +83,8 @@ class PromptLayers:
         self._placement = dict(placement)
         self._plane = plane
         self._known: dict[int, ObjectPrompts] = {}
-        self._pending: list[BoxRow] = []
+        self._new_rows: tuple[list[BoxRow], list[PointRow]] = ([], [])
+        self._gone: tuple[set[int], set[int]] = (set(), set())
         self._boxes: Any = None
         self._points: Any = None
         self._counts = (0, 0)
@@ -97,23 +102,54 @@ class PromptLayers:
     def show(self, objects: Sequence[ObjectPrompts], remove: Iterable[int] = ()) -> None:
         """Show objects' prompts, in place of those of the removed ones.
 
-        Many boxes take several calls of :meth:`flush`.
+        They appear with the next calls of :meth:`flush`, a few at a time: input comes first.
         """
-        self._remove({*remove, *(o.id for o in objects)} & set(self._known))
+        gone = {*remove, *(o.id for o in objects)} & set(self._known)
+        for object_id in gone:
+            del self._known[object_id]
         self._known.update({o.id: o for o in objects})
         self._highest_id = max(self._known, default=0)
         boxes, points = rows_of(objects)
-        self._pending += boxes
-        if points:
-            self._add_points(points)
-        self.flush()
+        self._new_rows = (
+            [row for row in self._new_rows[0] if row.object_id not in gone] + boxes,
+            [row for row in self._new_rows[1] if row.object_id not in gone] + points,
+        )
+        if self._boxes is not None:
+            self._gone = (self._gone[0] | gone, self._gone[1] | gone)
 
     def flush(self) -> bool:
-        """Add some of the boxes that wait; return whether there are more."""
-        if self._pending:
-            rows, self._pending = self._pending[:AT_ONCE], self._pending[AT_ONCE:]
-            self._add_boxes(rows)
-        return bool(self._pending)
+        """Bring the layers up to date, as far as the budget goes; return whether it did not."""
+        deadline = time.perf_counter() + BUDGET_S
+        while self._step():
+            if time.perf_counter() > deadline:
+                return self._unfinished
+        return False
+
+    @property
+    def _unfinished(self) -> bool:
+        return any(self._gone) or any(self._new_rows)
+
+    def _step(self) -> bool:
+        """Do one small part of what is to be done; return whether there was any."""
+        if not self._unfinished:
+            return False
+        if self._boxes is None or self._missing():
+            self.ensure()
+            return True
+        (gone_boxes, gone_points), (boxes, points) = self._gone, self._new_rows
+        if gone_boxes:
+            self._gone = (set(), gone_points)
+            self._remove_rows(self._boxes, gone_boxes)
+        elif gone_points:
+            self._gone = (set(), set())
+            self._remove_rows(self._points, gone_points)
+        elif boxes:
+            self._new_rows = (boxes[AT_ONCE:], points)
+            self._add_boxes(boxes[:AT_ONCE])
+        else:
+            self._new_rows = (boxes, points[AT_ONCE:])
+            self._add_points(points[:AT_ONCE])
+        return True
 
     def place(self, spacing: tuple[float, ...]) -> None:
         """Give the layers another spacing in mm."""
@@ -162,17 +198,21 @@ class PromptLayers:
     def ensure(self) -> None:
         """Make the layers, or put them back where a person has deleted them."""
         if self._boxes is None:
-            self._boxes, self._points = self._new_boxes(), self._new_points()
+            self._boxes, self._points = self._make_boxes(), self._make_points()
         active = self._viewer.layers.selection.active
-        for layer in (self._boxes, self._points):
-            if layer not in self._viewer.layers:
-                self._viewer.add_layer(layer)
+        for layer in self._missing():
+            self._viewer.add_layer(layer)
         if active is not None:
             self._viewer.layers.selection.active = active
 
+    def _missing(self) -> list[Any]:
+        return [
+            layer for layer in (self._boxes, self._points) if layer not in self._viewer.layers
+        ]
+
     # -- layers -------------------------------------------------------------------------
 
-    def _new_boxes(self) -> Any:
+    def _make_boxes(self) -> Any:
         import pandas as pd
         from napari.layers import Shapes
 
@@ -190,7 +230,7 @@ class PromptLayers:
         layer.events.data.connect(self._on_data)
         return layer
 
-    def _new_points(self) -> Any:
+    def _make_points(self) -> Any:
         import pandas as pd
         from napari.layers import Points
 
@@ -233,7 +273,6 @@ class PromptLayers:
             self._counts = (len(self._boxes.data), len(self._points.data))
 
     def _add_boxes(self, rows: Sequence[BoxRow]) -> None:
-        self.ensure()
         labels = [label_of(self._known[row.object_id]) for row in rows]
         with self._quietly():
             features = self._boxes.features
@@ -250,7 +289,6 @@ class PromptLayers:
             }
 
     def _add_points(self, rows: Sequence[PointRow]) -> None:
-        self.ensure()
         signs = ["+" if row.point.positive else "-" for row in rows]
         with self._quietly():
             features = self._points.features
@@ -264,17 +302,11 @@ class PromptLayers:
             }
             self._show_signs()
 
-    def _remove(self, ids: set[int]) -> None:
-        self._pending = [row for row in self._pending if row.object_id not in ids]
-        for object_id in ids:
-            del self._known[object_id]
-        if not ids or self._boxes is None:
-            return
-        with self._quietly():
-            for layer in (self._boxes, self._points):
-                gone = np.flatnonzero(layer.features["object_id"].isin(list(ids)))
-                layer.selected_data = {int(row) for row in gone}
-                layer.remove_selected()
+    def _remove_rows(self, layer: Any, ids: set[int]) -> None:
+        rows = np.flatnonzero(layer.features["object_id"].isin(list(ids)))
+        if len(rows):
+            with self._quietly():
+                layer.remove([int(row) for row in rows])
 
     def _show_signs(self) -> None:
         signs = list(self._points.features["sign"])
@@ -356,9 +388,11 @@ class PromptLayers:
             self._boxes.features = {"object_id": features["object_id"], "label": labels}
 
     def _box_rows(self) -> list[BoxRow]:
-        rows = list(self._pending)
+        rows = list(self._new_rows[0])
         ids = self._boxes.features["object_id"]
         for object_id, corners in zip(ids, self._boxes.data, strict=True):
+            if object_id in self._gone[0]:
+                continue
             try:
                 plane, index, box = box_of(corners, self._shape)
             except PromptError as error:
@@ -368,7 +402,7 @@ class PromptLayers:
         return rows
 
     def _point_rows(self) -> list[PointRow]:
-        rows = []
+        rows = list(self._new_rows[1])
         features = self._points.features
         for position, object_id, sign, axis in zip(
             self._points.data,
@@ -377,6 +411,8 @@ class PromptLayers:
             features["plane"],
             strict=True,
         ):
+            if object_id in self._gone[1]:
+                continue
             plane = Plane(int(axis))
             index, point = point_of(position, plane, sign == "+")
             rows.append(PointRow(int(object_id), plane, index, point))

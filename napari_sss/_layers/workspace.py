@@ -55,7 +55,7 @@ class Workspace:
     def __init__(self, viewer: Any) -> None:
         self.view = PlaneView(viewer)
         self.locked: Callable[[], bool] = lambda: False
-        self._viewer = viewer
+        self.viewer = viewer
         self._open: dict[int, OpenScan] = {}
         self._current: OpenScan | None = None
         self._problem = ""
@@ -75,8 +75,8 @@ class Workspace:
         if not self._listening:
             return
         self._listening = False
-        self._viewer.layers.events.inserted.disconnect(self._on_inserted)
-        self._viewer.layers.events.removed.disconnect(self._on_removed)
+        self.viewer.layers.events.inserted.disconnect(self._on_inserted)
+        self.viewer.layers.events.removed.disconnect(self._on_removed)
         for image in self.images():
             image.events.name.disconnect(self._on_renamed)
 
@@ -86,7 +86,7 @@ class Workspace:
         """Return the viewer's Image layers."""
         from napari.layers import Image
 
-        return [layer for layer in self._viewer.layers if isinstance(layer, Image)]
+        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
 
     @property
     def current(self) -> OpenScan | None:
@@ -122,7 +122,7 @@ class Workspace:
             layer.metadata = {**layer.metadata, **current.scan.metadata}
         current.masks.place(spacing, current.scan.metadata)
         current.prompts.place(spacing)
-        self._viewer.reset_view()
+        self.viewer.reset_view()
         self.changed.emit()
 
     def _opened(self, layer: Any) -> OpenScan:
@@ -136,9 +136,9 @@ class Workspace:
             "translate": (0.0, *layer.translate)[-3:],
             "units": (layer.units[-1],) * 3,
         }
-        prompts = PromptLayers(self._viewer, shape, placement, self._plane_of_new_points)
+        prompts = PromptLayers(self.viewer, shape, placement, self._plane_of_new_points)
         prompts.class_name = self._class_name
-        masks = MasksLayer(self._viewer, shape, placement, scan.metadata)
+        masks = MasksLayer(self.viewer, shape, placement, scan.metadata)
         prompts.edited.connect(lambda objects: self.edited.emit(objects))
         prompts.removed.connect(lambda ids: self.removed.emit(ids))
         prompts.refused.connect(lambda error: self.refused.emit(error))

@@ -42,8 +42,12 @@ PLANE_KEYS = {Plane.AXIAL: "F2", Plane.CORONAL: "F3", Plane.SAGITTAL: "F4"}
 AUTO_KEY = "F5"
 
 
+OPEN_MODEL = "open"
+"""Key of the line that asks for a checkpoint's file."""
+
+
 def model_choices() -> list[Choice]:
-    """Return the models of the registry, the embedded one first."""
+    """Return the models of the registry, the embedded one first, and a file to be chosen."""
     names = sorted(model_names(), key=lambda name: name != EMBEDDED)
     choices = []
     for name in names:
@@ -59,7 +63,8 @@ def model_choices() -> list[Choice]:
                 f"licence {known.licence}.",
             )
         )
-    return choices
+    tooltip = "A checkpoint of SAM 2 or MedSAM2, or weights trained with napari-sss."
+    return [*choices, Choice(OPEN_MODEL, "Open a checkpoint …", tooltip)]
 
 
 def window_choices(modality: Modality) -> list[Choice]:

@@ -94,6 +94,10 @@ class TorchEngine:
 
     def load_model(self, name: str, control: JobControl) -> Any:
         """Load a model; an official one is downloaded first where it is not there yet."""
+        from napari_sss.engine.models.environment import prepare_for_torch
+
+        control.report("starting PyTorch", 0)
+        prepare_for_torch()
         from napari_sss.engine.models.devices import set_threads
         from napari_sss.engine.models.download import download_model
         from napari_sss.engine.models.loading import load_model

@@ -14,6 +14,7 @@ from napari_sss._layers.workspace import Workspace
 from napari_sss._widgets.canvas_tools import CanvasTools
 from napari_sss._widgets.choices import (
     AUTO_KEY,
+    OPEN_MODEL,
     PLANE_KEYS,
     Choice,
     default_source,
@@ -32,6 +33,7 @@ from napari_sss._widgets.run_section import RunSection
 from napari_sss._widgets.scan_section import ScanSection
 from napari_sss._widgets.status import ModelPhase, Notice, PanelStatus, Severity
 from napari_sss._widgets.worker import Mailbox, Worker
+from napari_sss.engine.models.registry import EMBEDDED
 from napari_sss.engine.prompts.types import ObjectPrompts
 from napari_sss.engine.volumes.intensity import PERCENTILES, PRESETS, IntensityWindow
 from napari_sss.engine.volumes.volume import Modality
@@ -41,6 +43,7 @@ WIDTH = 340
 EDIT_PAUSE_MS = 300
 """Milliseconds without another edit before an object is made anew."""
 
+MODEL_FILTER = "Checkpoints (*.safetensors *.pt *.pth)"
 EXPORT_FILTER = "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha)"
 
 
@@ -53,9 +56,13 @@ class SSSPanel(QWidget):
         The viewer that the panel belongs to.
     engine : Engine, optional
         Who computes; by default the engine of this package.
+    model : str
+        The model to begin with: a name of the registry, or a path.
     """
 
-    def __init__(self, napari_viewer: Any, engine: Engine | None = None) -> None:
+    def __init__(
+        self, napari_viewer: Any, engine: Engine | None = None, model: str = EMBEDDED
+    ) -> None:
         super().__init__()
         mailbox = Mailbox()
         self._worker = Worker(mailbox)
@@ -72,7 +79,7 @@ class SSSPanel(QWidget):
         self._build()
         self._connect()
         self._show_scan()
-        self.controller.model.choose(self.models.key)
+        self.choose_model(model)
 
     # -- building -----------------------------------------------------------------------
 
@@ -138,7 +145,7 @@ class SSSPanel(QWidget):
 
     def _connect_views(self) -> None:
         controller, workspace = self.controller, self.workspace
-        self.models.on_chosen(controller.model.choose)
+        self.models.on_chosen(self._on_model)
         self.scan.scan_chosen.connect(self._on_scan_chosen)
         self.scan.spacing_given.connect(workspace.give_spacing)
         self.scan.plane_chosen.connect(workspace.view.show)
@@ -215,6 +222,16 @@ class SSSPanel(QWidget):
         )
         if chosen:
             self.export_to(Path(chosen))
+
+    def _on_model(self, key: str) -> None:
+        if key == OPEN_MODEL:
+            key, _ = QFileDialog.getOpenFileName(self, "Open a checkpoint", "", MODEL_FILTER)
+        self.choose_model(key or self.controller.model.status.name)
+
+    def choose_model(self, name: str) -> None:
+        """Use a model of the registry, or the checkpoint of that path."""
+        self.models.show_key(name, Path(name).name)
+        self.controller.model.choose(name)
 
     def _on_scan_chosen(self, key: Any) -> None:
         self.workspace.choose(next((i for i in self.workspace.images() if id(i) == key), None))

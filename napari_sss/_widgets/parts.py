@@ -51,12 +51,13 @@ class ChoiceBox(QComboBox):
         """The chosen key; "" if there is none."""
         return str(self.currentData() or "")
 
-    def show_key(self, key: str) -> None:
-        """Show a choice, without telling anyone; what is not in the list is added."""
+    def show_key(self, key: str, title: str = "") -> None:
+        """Show a choice, without telling anyone; what is not in the list is put first."""
         self.blockSignals(True)
         try:
             if self.findData(key) < 0:
-                self.addItem(key, key)
+                self.insertItem(0, title or key, key)
+                self.setItemData(0, key, Qt.ItemDataRole.ToolTipRole)
             self.setCurrentIndex(self.findData(key))
         finally:
             self.blockSignals(False)

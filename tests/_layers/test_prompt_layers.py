@@ -31,9 +31,18 @@ def viewer():
     return viewer
 
 
+class Flushed(PromptLayers):
+    """Shows everything at once."""
+
+    def show(self, objects, remove=()):
+        super().show(objects, remove)
+        while self.flush():
+            pass
+
+
 @pytest.fixture
 def layers(viewer):
-    return PromptLayers(viewer, (20, 64, 64), PLACEMENT, lambda: Plane.AXIAL)
+    return Flushed(viewer, (20, 64, 64), PLACEMENT, lambda: Plane.AXIAL)
 
 
 @pytest.fixture
@@ -76,14 +85,35 @@ def test_removed_objects_disappear(viewer, layers, heard):
     assert heard["removed"] == []
 
 
-def test_many_boxes_come_in_several_turns(viewer, layers):
-    many = [prompts(k % 5, index=k % 20) for k in range(AT_ONCE + 5)]
-    many = [ObjectPrompts(k + 1, "x", o.prompts) for k, o in enumerate(many)]
-    layers.show(many)
-    assert len(viewer.layers[BOXES].data) == AT_ONCE
-    assert layers.flush() is False
-    assert len(viewer.layers[BOXES].data) == AT_ONCE + 5
-    assert len(layers.objects) == AT_ONCE + 5
+def test_many_boxes_come_in_several_turns(viewer, monkeypatch):
+    monkeypatch.setattr("napari_sss._layers.prompt_layers.BUDGET_S", -1.0)
+    layers = PromptLayers(viewer, (20, 64, 64), PLACEMENT, lambda: Plane.AXIAL)
+    box = SlicePrompt(3, Box(1, 2, 8, 9))
+    layers.show([ObjectPrompts(k + 1, "x", (box,)) for k in range(AT_ONCE + 5)])
+    assert len(layers.objects) == AT_ONCE + 5  # known at once
+    shown = []
+    while layers.flush():
+        shown.append(len(viewer.layers[BOXES].data))
+    shown.append(len(viewer.layers[BOXES].data))
+    assert shown == [0, AT_ONCE, AT_ONCE + 5]
+
+
+def test_an_edit_before_all_is_shown_loses_nothing(viewer, monkeypatch):
+    monkeypatch.setattr("napari_sss._layers.prompt_layers.BUDGET_S", -1.0)
+    layers = PromptLayers(viewer, (20, 64, 64), PLACEMENT, lambda: Plane.AXIAL)
+    layers.show([prompts(1), prompts(2)])
+    while layers.flush():
+        pass
+    heard = []
+    layers.edited.connect(heard.append)
+    layers.show([prompts(3)], remove=[1])  # neither is on the layers yet
+    viewer.layers[BOXES].add_rectangles([box_corners(Box(1, 1, 5, 5), Plane.AXIAL, 7)])
+    assert [o.id for o in heard[0]] == [4]
+    assert [o.id for o in layers.objects] == [2, 3, 4]
+    while layers.flush():
+        pass
+    assert sorted(viewer.layers[BOXES].features["object_id"]) == [2, 3, 4]
+    assert layers.objects[1] == prompts(3)
 
 
 def test_a_moved_box_is_an_edit(viewer, layers, heard):

@@ -34,8 +34,7 @@ def panel(viewer, engine, wait_until_done):
     panel.window().activateWindow()
     wait_until_done(panel)
     yield panel
-    engine.gate.set()
-    panel.shut_down()
+    engine.gate.set()  # the viewer, closed next, waits for the worker
 
 
 @pytest.fixture
