@@ -15,7 +15,7 @@ from napari_sss.engine.inference.everything.sections import Section, suppress
 from napari_sss.engine.inference.slices import SliceStack
 from napari_sss.engine.models.drawn_prompts import POSITIVE
 from napari_sss.engine.models.memory import move_model, run_with_fallback
-from napari_sss.engine.models.sam2_model import Decoded, Features, PointPrompts
+from napari_sss.engine.models.sam2_model import Decoded, Features, PointPrompts, Sam2Model
 
 TILES_TOGETHER = 8  # encoded as one batch; cancelling waits for one such batch at most
 CLICKS_TOGETHER = 64
@@ -54,12 +54,10 @@ def click_tiles(
         check()
         with stack.model.inference():
             images = torch.stack([tile.frame.cut(grey, side) for tile in some])
-            features = stack.model.encode(images)
+            answers = _answers(stack.model, some, stack.model.encode(images))
             return [
-                _believed(
-                    stack, index, tile, images[row : row + 1], features[row : row + 1], config
-                )
-                for row, tile in enumerate(some)
+                _believed(stack, index, tile, images[row : row + 1], answer, config)
+                for row, (tile, answer) in enumerate(zip(some, answers, strict=True))
             ]
 
     found = run_with_fallback(
@@ -72,40 +70,49 @@ def click_tiles(
     return [section for tile in found.outputs for section in tile]
 
 
+def _answers(model: Sam2Model, tiles: Sequence[Tile], features: Features) -> list[Decoded]:
+    """Three masks for each click, tile by tile.
+
+    The clicks of several tiles are decoded together: a tile alone has too few to keep a
+    processor busy.
+    """
+    clicks = torch.cat([_clicks(tile, model.image_size) for tile in tiles])
+    counts = [len(tile.points) for tile in tiles]
+    rows = torch.repeat_interleave(torch.arange(len(tiles)), torch.tensor(counts))
+    parts: list[Decoded] = []
+    for first in range(0, len(clicks), CLICKS_TOGETHER):
+        chosen = slice(first, first + CLICKS_TOGETHER)
+        shared = features[rows[chosen]]
+        labels = torch.full((len(shared), 1), POSITIVE, dtype=torch.int64)
+        prompts = PointPrompts(clicks[chosen][:, None], labels)
+        parts.append(
+            model.decode(shared, model.without_memory(shared), prompts, multimask=True)
+        )
+    logits = torch.cat([part.logits for part in parts]).split(counts)
+    ious = torch.cat([part.ious for part in parts]).split(counts)
+    scores = torch.cat([part.object_score for part in parts]).split(counts)
+    pointers = torch.cat([part.pointers for part in parts]).split(counts)
+    return [Decoded(*answer) for answer in zip(logits, ious, scores, pointers, strict=True)]
+
+
+def _clicks(tile: Tile, side: int) -> Tensor:
+    """A tile's points (N, 2) in pixels of the model's input."""
+    return torch.from_numpy(tile.frame.to_crop(tile.points, side))
+
+
 def _believed(
     stack: SliceStack,
     index: int,
     tile: Tile,
     grey: Tensor,
-    features: Features,
+    answer: Decoded,
     config: EverythingConfig,
 ) -> list[Section]:
-    """The masks of one tile that pass every test, without repeats.
-
-    ``grey`` (1, S, S) is the tile as the model sees it, ``features`` what it makes of it.
-    """
+    """The masks of one tile (1, S, S) that pass every test, without repeats."""
     side = stack.model.image_size
-    clicks = torch.from_numpy(tile.frame.to_crop(tile.points, side))
-    logits, scores = [], []
-    for first in range(0, len(clicks), CLICKS_TOGETHER):
-        some = clicks[first : first + CLICKS_TOGETHER]
-        decoded = _answers(stack, some, features)
-        passed = plausible(decoded, some, tile.frame, stack.shape, side, config)
-        logits.append(decoded.logits[passed])
-        scores.append(scores_of(decoded, grey)[passed])
-    return _pasted(stack, index, tile, torch.cat(logits), torch.cat(scores), config.same_iou)
-
-
-def _answers(stack: SliceStack, clicks: Tensor, features: Features) -> Decoded:
-    """Three masks for each of N clicks (N, 2) that share one tile's features."""
-    shared = features.repeated(len(clicks))
-    labels = torch.full((len(clicks), 1), POSITIVE, dtype=torch.int64)
-    return stack.model.decode(
-        shared,
-        stack.model.without_memory(shared),
-        PointPrompts(clicks[:, None], labels),
-        multimask=True,
-    )
+    passed = plausible(answer, _clicks(tile, side), tile.frame, stack.shape, side, config)
+    scores = scores_of(answer, grey)
+    return _pasted(stack, index, tile, answer.logits[passed], scores[passed], config.same_iou)
 
 
 def _pasted(

@@ -58,6 +58,13 @@ class EverythingConfig(BaseModel):
             "finer tiles, larger ones to the coarser."
         ),
     )
+    sure_score: float = Field(
+        0.8,
+        ge=0,
+        le=1,
+        title="Sure",
+        description="What a mask of this score covers is not clicked again in finer tiles.",
+    )
     max_refined: int = Field(
         40,
         ge=1,

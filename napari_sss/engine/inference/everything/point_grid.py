@@ -129,7 +129,7 @@ def tiles_over(
     side_mm: float,
     overlap: float,
     point_step: float,
-    covered: NDArray[np.bool_] | None = None,
+    wanted: NDArray[np.bool_] | None = None,
 ) -> list[Tile]:
     """Overlapping tiles over the body, each with the points of its own middle part.
 
@@ -148,8 +148,8 @@ def tiles_over(
         Share of a tile that its next covers too, from 0.
     point_step : float
         Distance of the points as a share of the tile's side.
-    covered : (rows, columns) bool array, optional
-        Where no click is needed any more.
+    wanted : (rows, columns) bool array, optional
+        Where to click; by default all over the body.
 
     Returns
     -------
@@ -159,7 +159,7 @@ def tiles_over(
     bounds = _bounds(body)
     if bounds is None:
         return []
-    wanted = body if covered is None else body & ~covered
+    wanted = body if wanted is None else wanted
     stride = side_mm * (1 - overlap)
     ys = _cells(bounds.y0, bounds.y1, stride / spacing[0])
     xs = _cells(bounds.x0, bounds.x1, stride / spacing[1])

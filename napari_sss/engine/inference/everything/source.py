@@ -91,12 +91,15 @@ class EverythingSource:
         config, stack = self._config, self._stack
         if not body.any():
             return []
-        found = [
-            section
-            for tiles in self._tilings(body)
-            for section in click_tiles(stack, index, tiles, config, check)
-        ]
-        first = distinct(self._plausible(found, body), stack.shape, config.same_iou)
+        found: list[Section] = []
+        covered = np.zeros_like(body)
+        for tiles in self._tilings(body, covered):
+            clicked = click_tiles(stack, index, tiles, config, check)
+            for section in self._plausible(clicked, body):
+                found.append(section)
+                if section.score >= config.sure_score:
+                    section.paint(covered)
+        first = distinct(found, stack.shape, config.same_iou)
         again = refine(stack, first[: config.max_refined], check)
         sure = [s for s in self._plausible(again, body) if s.score >= config.least_score]
         return distinct(sure, stack.shape, config.same_iou)
@@ -111,8 +114,13 @@ class EverythingSource:
             if s.longer_side(self._stack.spacing) >= config.min_size_mm and s.area <= largest
         ]
 
-    def _tilings(self, body: NDArray[np.bool_]) -> Iterator[list[Tile]]:
-        """The whole slice, then ever smaller tiles until the model's masks are fine enough."""
+    def _tilings(
+        self, body: NDArray[np.bool_], covered: NDArray[np.bool_]
+    ) -> Iterator[list[Tile]]:
+        """The whole slice, then ever smaller tiles until the model's masks are fine enough.
+
+        What the caller has marked as covered meanwhile is not clicked again.
+        """
         config, stack = self._config, self._stack
         tiles = whole_tile(body, stack.spacing, config.point_step)
         yield tiles
@@ -120,7 +128,12 @@ class EverythingSource:
             if not tiles or self._cell_mm(tiles[0]) <= config.finest_cell_mm:
                 return
             tiles = tiles_over(
-                body, stack.spacing, side_mm, config.tile_overlap, config.point_step
+                body,
+                stack.spacing,
+                side_mm,
+                config.tile_overlap,
+                config.point_step,
+                body & ~covered,
             )
             yield tiles
 
