@@ -10,7 +10,18 @@ from collections.abc import Sequence
 from types import ModuleType, TracebackType
 
 from napari_sss._version import __version__
-from napari_sss.engine.cli import auto, demo, info, models, presets, pretrain, segment
+from napari_sss.engine.cli import (
+    auto,
+    demo,
+    evaluate,
+    info,
+    models,
+    predict,
+    presets,
+    pretrain,
+    segment,
+    train,
+)
 from napari_sss.engine.cli.exit_codes import ExitCode, exit_code_of
 from napari_sss.engine.cli.output import tell
 from napari_sss.engine.errors import Cancelled, SSSError
@@ -22,6 +33,9 @@ COMMANDS: tuple[ModuleType, ...] = (
     segment,
     models,
     presets,
+    train,
+    predict,
+    evaluate,
     pretrain,
     demo,
 )

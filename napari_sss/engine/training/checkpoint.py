@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from napari_sss.engine.models.sss.segmenter import Tuning
 from napari_sss.engine.training.errors import TrainingError
 from napari_sss.engine.volumes.writing import replacing
 
@@ -72,17 +73,26 @@ def read_snapshot(path: Path) -> Snapshot:
     return Snapshot(tensors, facts)
 
 
-def learned_state(network: nn.Module) -> dict[str, Tensor]:
-    """A network's state without the frozen encoder, which the starting model holds.
+def learned_state(network: nn.Module, mode: Tuning) -> dict[str, Tensor]:
+    """A network's state without what never changes and the starting model holds.
 
-    The encoder's buffers are derived from the image size; its frozen weights never change.
+    Parameters
+    ----------
+    network : nn.Module
+        A student or its teacher.
+    mode : {"features", "lora", "full"}
+        The encoder is left out where it is frozen; of its trunk, where LoRA is on it, all
+        but LoRA's matrices.
     """
-    state = network.state_dict()
-    encoder = "net.image_encoder."
-    frozen = not any(
-        name.startswith(encoder) and p.requires_grad for name, p in network.named_parameters()
-    )
-    return {k: v for k, v in state.items() if not (frozen and k.startswith(encoder))}
+
+    def changes(name: str) -> bool:
+        if mode == "features":
+            return not name.startswith("net.image_encoder.")
+        if mode == "lora" and name.startswith("net.image_encoder.trunk."):
+            return "parametrizations" in name and ".original" not in name
+        return True
+
+    return {name: value for name, value in network.state_dict().items() if changes(name)}
 
 
 def restore_network(network: nn.Module, tensors: dict[str, Tensor]) -> None:

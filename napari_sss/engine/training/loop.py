@@ -297,7 +297,8 @@ class Trainer:
         strategy = self.parts.strategy
         tensors: dict[str, torch.Tensor] = {}
         for name, network in strategy.networks.items():
-            tensors |= {f"network.{name}.{k}": v for k, v in learned_state(network).items()}
+            learned = learned_state(network, self.parts.mode)
+            tensors |= {f"network.{name}.{k}": v for k, v in learned.items()}
         for name, optimiser in strategy.optimisers.items():
             kept = optimiser_tensors(optimiser)
             tensors |= {f"optimiser.{name}.{k}": v for k, v in kept.items()}

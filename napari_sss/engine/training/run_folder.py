@@ -18,7 +18,7 @@ from napari_sss._version import __version__
 from napari_sss.engine.errors import ConfigError
 from napari_sss.engine.training.checkpoint import CHECKPOINT_NAME
 from napari_sss.engine.training.config import TrainConfig
-from napari_sss.engine.training.data.cases import CaseLists
+from napari_sss.engine.training.data.cases import Case, CaseLists
 from napari_sss.engine.volumes.writing import write_json
 
 CONFIG_NAME, DATA_NAME, ENVIRONMENT_NAME = "config.json", "data.json", "environment.json"
@@ -92,6 +92,32 @@ def stored_config(folder: Path) -> dict[str, Any]:
             f"{folder} holds no training to resume.", "Start without --resume.", folder
         )
     return dict(json.loads(path.read_text(encoding="utf-8")))
+
+
+def stored_cases(folder: Path) -> CaseLists:
+    """The cases that a run was begun with.
+
+    Raises
+    ------
+    ConfigError
+        The folder holds no run.
+    """
+    path = folder / DATA_NAME
+    if not path.is_file():
+        raise ConfigError(
+            f"{folder} holds no training to resume.", "Start without --resume.", folder
+        )
+    known = json.loads(path.read_text(encoding="utf-8"))
+
+    def case(stated: dict[str, Any]) -> Case:
+        label = stated.get("label")
+        return Case(
+            stated["name"], Path(stated["image"][0]), None if label is None else Path(label[0])
+        )
+
+    return CaseLists(
+        *(tuple(map(case, known[role])) for role in ("labelled", "unlabelled", "validation"))
+    )
 
 
 def _check_same(folder: Path, config: TrainConfig, cases: CaseLists) -> None:

@@ -59,8 +59,15 @@ def add_lora(module: nn.Module, rank: int, alpha: float | None = None) -> int:
     return len(layers)
 
 
-def merge_lora(module: nn.Module) -> None:
-    """Write what LoRA learned into the weights, and remove it."""
-    for layer in list(module.modules()):
+def merged_state(module: nn.Module) -> dict[str, Tensor]:
+    """The module's state as it would be without LoRA, what was learned written into it.
+
+    The module stays as it is. (PyTorch's own removal would also take LoRA from its copies,
+    for they share a class.)
+    """
+    marker = ".parametrizations.weight."
+    state = {name: value for name, value in module.state_dict().items() if marker not in name}
+    for name, layer in module.named_modules():
         if parametrize.is_parametrized(layer, "weight"):
-            parametrize.remove_parametrizations(layer, "weight", leave_parametrized=True)
+            state[f"{name}.weight"] = layer.weight.detach()
+    return state

@@ -116,6 +116,8 @@ class Segmenter(nn.Module):
         self.sam2 = sam2
         self.net = sam2.net
         self.config = config
+        # Class to its memories; filled in training, and kept with the model.
+        self.banks: dict[int, SelfSortingMemoryBank] = {}
         channels = sam2.architecture.d_model
         self.head = SemanticHead(
             channels, config.classes, norm=config.norm, levels=config.head_levels

@@ -6,7 +6,6 @@ key ``sss`` and ``semantic.safetensors`` hold the classes, the head and DFE.
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,16 +16,21 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from napari_sss.engine.errors import ModelError
+from napari_sss.engine.models.architecture import build_sam2
 from napari_sss.engine.models.checkpoint import read_card, write_checkpoint
 from napari_sss.engine.models.files import cached_sha256, writing
 from napari_sss.engine.models.loading import WEIGHTS_NAME, load_model
-from napari_sss.engine.models.sss.lora import merge_lora
+from napari_sss.engine.models.sss.lora import merged_state
+from napari_sss.engine.models.sss.memory_bank import SelfSortingMemoryBank
 from napari_sss.engine.models.sss.segmenter import Segmenter, SegmenterConfig
 
 SEMANTIC_NAME = "semantic.safetensors"
 CARD_KEY = "sss"
+
+_BANK = "bank."
 
 
 class TrainedFacts(BaseModel):
@@ -63,7 +67,7 @@ def save_trained(
     folder : Path
         Made where it is missing.
     segmenter : Segmenter
-        Left as it is; what LoRA learned is merged in a copy.
+        Left as it is; what LoRA learned is written into the stored weights.
     facts : TrainedFacts
         Its SHA-256 is filled in.
     card : mapping
@@ -74,10 +78,10 @@ def save_trained(
     WriteError
         The folder cannot be written.
     """
-    merged = copy.deepcopy(segmenter)
-    merge_lora(merged)
-    added = {k: v.detach().cpu().contiguous() for k, v in merged.added.state_dict().items()}
-    content = save(added)
+    net = build_sam2(segmenter.sam2.architecture)
+    net.load_state_dict(merged_state(segmenter.net))
+    added = {k: v.detach().cpu().contiguous() for k, v in segmenter.added.state_dict().items()}
+    content = save(added | _stored_banks(segmenter))
     complete = facts.model_copy(update={"semantic_sha256": hashlib.sha256(content).hexdigest()})
     path = folder / SEMANTIC_NAME
     with writing(path):
@@ -90,7 +94,7 @@ def save_trained(
         "architecture": segmenter.sam2.architecture.model_dump(mode="json"),
         CARD_KEY: complete.model_dump(mode="json"),
     }
-    write_checkpoint(folder / WEIGHTS_NAME, merged.net, described)
+    write_checkpoint(folder / WEIGHTS_NAME, net, described)
 
 
 def load_trained(
@@ -125,12 +129,15 @@ def load_trained(
     sam2 = load_model(folder, device=device, image_size=image_size, precision=precision)
     segmenter = Segmenter(sam2, facts.segmenter)
     try:
-        segmenter.added.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        own = {k: v for k, v in tensors.items() if not k.startswith(_BANK)}
+        segmenter.added.load_state_dict(own)
     except (SafetensorError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(
             f"{path} does not fit the model ({reason}).", "Train it again.", path
         ) from error
+    segmenter.banks = _restored_banks(tensors, sam2.image_size // 16)
     return TrainedModel(segmenter.eval(), facts, folder)
 
 
@@ -165,3 +172,33 @@ def read_facts(folder: Path) -> TrainedFacts:
             "Restore the card that came with the weights.",
             folder,
         ) from error
+
+
+def _stored_banks(segmenter: Segmenter) -> dict[str, Tensor]:
+    """The memories in half precision, by class."""
+    return {
+        f"{_BANK}{place}.{name}": (
+            tensor.cpu().to(torch.float16) if name != "iou" else tensor
+        ).contiguous()
+        for place, bank in segmenter.banks.items()
+        for name, tensor in bank.tensors().items()
+    }
+
+
+def _restored_banks(
+    tensors: Mapping[str, Tensor], side: int
+) -> dict[int, SelfSortingMemoryBank]:
+    """The memories by class; none at another image size, where they would not fit."""
+    by_class: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith(_BANK):
+            _, place, name = key.split(".")
+            by_class.setdefault(int(place), {})[name] = tensor.to(
+                torch.float64 if name == "iou" else torch.float32
+            )
+    banks = {}
+    for number, found in by_class.items():
+        if found["memory"].shape[-1] == side:
+            banks[number] = SelfSortingMemoryBank(len(found["iou"]))
+            banks[number].restore(found)
+    return banks

@@ -41,7 +41,7 @@ class Case:
         for role, path in files.items():
             if path is not None:
                 state = path.stat()
-                stated[role] = [str(path), state.st_size, state.st_mtime_ns]
+                stated[role] = [str(path.resolve()), state.st_size, state.st_mtime_ns]
         return stated
 
 
@@ -135,6 +135,17 @@ def find_cases(
     if unlabelled is not None:
         pool += [Case(name, path) for name, path in _images(unlabelled).items()]
     return CaseLists(labelled, tuple(pool), _validation(validation))
+
+
+def scans_in(folder: Path) -> tuple[Case, ...]:
+    """Every scan of a folder as an unlabelled case.
+
+    Raises
+    ------
+    DataError
+        The folder is missing or holds none.
+    """
+    return tuple(Case(name, path) for name, path in _images(folder).items())
 
 
 def read_names(path: Path) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from napari_sss.engine.inference.object_boxes import SlicePrompts, prompts_of
 from napari_sss.engine.models.sam2_model import Features
 from napari_sss.engine.models.sss.memory_bank import SelfSortingMemoryBank
 from napari_sss.engine.models.sss.segmenter import (
@@ -37,7 +38,6 @@ from napari_sss.engine.training.losses import (
     prompted_mask_loss,
 )
 from napari_sss.engine.training.processing import pseudo_labels
-from napari_sss.engine.training.prompting import SlicePrompts, prompts_of
 from napari_sss.engine.training.strategies.base import (
     Moment,
     StepLoss,

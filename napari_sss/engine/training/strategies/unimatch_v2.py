@@ -8,6 +8,8 @@ arXiv:2410.10777 (2024).
 
 from __future__ import annotations
 
+import torch
+
 from napari_sss.engine.training.data.mixing import Targets, View, complementary_dropout
 from napari_sss.engine.training.data.sampling import StepBatch
 from napari_sss.engine.training.losses import cross_entropy, labelled_loss
@@ -34,24 +36,22 @@ class UniMatchV2(StudentTeacher):
         a, b = embed(self.student, one), embed(self.student, two)
         if self.config.channel_dropout:
             a, b = complementary_dropout(a, b, self.tools.generator)
-        unlabelled = (
-            sum(
-                cross_entropy(
-                    self.student.classify(self.student.enhance(features)),
-                    target,
-                    self.config.threshold,
-                )
-                for features, target in ((a, first), (b, second))
+        losses = [
+            cross_entropy(
+                self.student.classify(self.student.enhance(features)),
+                target,
+                self.config.threshold,
             )
-            / 2
-        )
+            for features, target in ((a, first), (b, second))
+        ]
+        unlabelled = torch.stack(losses).mean()
         weight = self.tools.unlabelled_weight(now.progress)
         sure = (pseudo.confidence >= self.config.threshold).float().mean()
         return StepLoss(
             (labelled + weight * unlabelled) / 2,
             {
                 "labelled": float(labelled.detach()),
-                "unlabelled": float(unlabelled),
+                "unlabelled": float(unlabelled.detach()),
                 "confident": float(sure),
             },
         )
