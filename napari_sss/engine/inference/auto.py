@@ -249,6 +249,7 @@ def _segment(
         prompts,
         propagate=options.propagate,
         limits=limits,
+        guide=candidate if candidate.voxels else None,
         emit=lambda event: emit(frame.event_out(event)),
         check=control.check,
     )

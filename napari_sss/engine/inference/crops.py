@@ -8,6 +8,7 @@ cutting and pasting are plain resizing.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil, floor
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,14 @@ class CropFrame:
         rows = max(1, round(side / spacing[0]))
         columns = max(1, round(side / spacing[1]))
         middle_x, middle_y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
-        return cls(round(middle_y - rows / 2), round(middle_x - columns / 2), rows, columns)
+        row, column = round(middle_y - rows / 2), round(middle_x - columns / 2)
+        # Rounding must not leave a rim of the box outside.
+        first_row, first_column = min(row, floor(box.y0)), min(column, floor(box.x0))
+        last_row, last_column = (
+            max(row + rows, ceil(box.y1)),
+            max(column + columns, ceil(box.x1)),
+        )
+        return cls(first_row, first_column, last_row - first_row, last_column - first_column)
 
     @classmethod
     def whole(cls, shape: tuple[int, int], spacing: tuple[float, float]) -> CropFrame:
@@ -83,6 +91,19 @@ class CropFrame:
         return (
             mine.x0 <= box.x0 and box.x1 <= mine.x1 and mine.y0 <= box.y0 and box.y1 <= mine.y1
         )
+
+    def holding(self, room: Box, spacing: tuple[float, float]) -> CropFrame:
+        """Itself where it covers a box of the slice, else the frame around both."""
+        if self.covers(room):
+            return self
+        mine = self.box
+        both = Box(
+            min(mine.x0, room.x0),
+            min(mine.y0, room.y0),
+            max(mine.x1, room.x1),
+            max(mine.y1, room.y1),
+        )
+        return CropFrame.around(both, spacing, context=1.0)
 
     def cut(self, grey: NDArray[np.float32], side: int) -> Tensor:
         """The crop of a slice (H, W), resampled to (side, side); 0 beyond the border."""

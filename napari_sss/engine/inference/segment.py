@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_sss.engine.errors import PromptError
 from napari_sss.engine.inference.answers import SliceAnswer
+from napari_sss.engine.inference.crops import mask_box
 from napari_sss.engine.inference.result import (
     Event,
     ObjectDone,
@@ -21,10 +22,10 @@ from napari_sss.engine.inference.result import (
     SliceMask,
 )
 from napari_sss.engine.inference.slices import SliceStack
-from napari_sss.engine.inference.tracking import correct_alone, decode_prompts, track
+from napari_sss.engine.inference.tracking import Guide, correct_alone, decode_prompts, track
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.sam2_model import Sam2Model
-from napari_sss.engine.prompts.types import ObjectPrompts, Plane, PromptSet
+from napari_sss.engine.prompts.types import Box, ObjectPrompts, Plane, PromptSet
 from napari_sss.engine.volumes.intensity import IntensityWindow
 from napari_sss.engine.volumes.region import Region
 from napari_sss.engine.volumes.volume import Volume
@@ -148,6 +149,7 @@ def segment_object(
     *,
     propagate: bool = True,
     limits: tuple[int, int] | None = None,
+    guide: Region | None = None,
     emit: OnEvent = lambda event: None,
     check: Callable[[], None] = lambda: None,
 ) -> TrackedMask:
@@ -163,6 +165,9 @@ def segment_object(
         Through the stack, or only the prompted slices.
     limits : (int, int), optional
         First and last slice that tracking may reach, inclusive.
+    guide : Region, optional
+        A coarse mask of the object; the crop holds it, and where tracking and it part ways
+        its box is a prompt.
     emit, check
         See :func:`segment_prompts`.
     """
@@ -175,17 +180,33 @@ def segment_object(
         emit(SliceMask(prompts.id, answer.index, plane, answer.offset, answer.mask, answer.iou))
 
     check()
-    prompted = decode_prompts(stack, prompts.prompts)
+    prompted = decode_prompts(stack, prompts.prompts, room=_room(guide, plane))
     for slice_ in prompted.slices.values():
         take(slice_.answer)
     for answer in (
-        track(stack, prompted, limits=limits, check=check)
+        track(
+            stack,
+            prompted,
+            limits=limits,
+            guide=None if guide is None else Guide(guide, plane),
+            check=check,
+        )
         if propagate
         else correct_alone(stack, prompted)
     ):
         take(answer)
     region = _region(answers, plane, stacks.volume.grid.shape)
     return TrackedMask(region, float(np.mean([a.iou for a in answers])))
+
+
+def _room(guide: Region | None, plane: Plane) -> Box | None:
+    """The box that holds a coarse mask on all of its slices."""
+    if guide is None or not guide.voxels:
+        return None
+    return mask_box(
+        guide.mask.any(axis=plane.axis),
+        (guide.offset[plane.row_axis], guide.offset[plane.column_axis]),
+    )
 
 
 def _plane_of(prompts: ObjectPrompts) -> Plane:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_sss.engine.errors import PromptError
 from napari_sss.engine.inference.answers import SliceAnswer
-from napari_sss.engine.inference.crops import CropFrame
+from napari_sss.engine.inference.crops import CropFrame, mask_box
 from napari_sss.engine.inference.decoding import (
     DecodedSlice,
     answer_of,
@@ -24,9 +25,11 @@ from napari_sss.engine.inference.decoding import (
 from napari_sss.engine.inference.slices import SliceStack
 from napari_sss.engine.inference.zoom import grown, names_the_object
 from napari_sss.engine.models.sam2_model import MemoryBank
-from napari_sss.engine.prompts.types import Box, SlicePrompt
+from napari_sss.engine.prompts.types import Box, Plane, SlicePrompt
+from napari_sss.engine.volumes.region import Region
 
 VANISHED = 0.02  # share of the prompted area below which an object has ended
+PARTED = 0.8  # Dice of tracked and coarse mask below which the slice is prompted anew
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,13 @@ class Prompted:
     corrections: dict[int, SlicePrompt] = field(default_factory=dict)
 
 
-def decode_prompts(stack: SliceStack, prompts: tuple[SlicePrompt, ...]) -> Prompted:
+def decode_prompts(
+    stack: SliceStack, prompts: tuple[SlicePrompt, ...], room: Box | None = None
+) -> Prompted:
     """Decode every prompted slice; the first prompt is the surest and fixes the crop.
 
-    Several prompts on one slice count as one. The crop grows where another slice's prompt
-    needs more room: tracking needs one frame for the object.
+    Several prompts on one slice count as one. The crop grows where another slice's prompt,
+    or the object as a whole (``room``), needs more of the slice: tracking needs one frame.
 
     Raises
     ------
@@ -72,6 +77,8 @@ def decode_prompts(stack: SliceStack, prompts: tuple[SlicePrompt, ...]) -> Promp
     frame = frame_for(stack, anchors[0])
     for prompt in merged:
         frame = grown(frame, prompt, stack)
+    if room is not None:
+        frame = frame.holding(room, stack.spacing)
     return Prompted(
         frame,
         {p.index: decode_in(stack, p, frame) for p in anchors},
@@ -102,6 +109,7 @@ def track(
     prompted: Prompted,
     *,
     limits: tuple[int, int] | None = None,
+    guide: Guide | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> Iterator[SliceAnswer]:
     """The object's masks on the slices that were not prompted.
@@ -114,6 +122,8 @@ def track(
         Its anchors; they are not changed.
     limits : (int, int), optional
         First and last slice to look at, inclusive.
+    guide : Guide, optional
+        A coarse mask of the object; where tracking and it part ways, its box is a prompt.
     check : callable
         Called before each slice; may raise to cancel.
 
@@ -125,7 +135,7 @@ def track(
     first, last = limits or (0, len(stack) - 1)
     first, last = max(first, 0), min(last, len(stack) - 1)
     start = next(iter(prompted.slices))
-    memory = _Memory(stack, prompted)
+    memory = _Memory(stack, prompted, guide)
     for backwards, walk in (
         (False, range(max(start + 1, first), last + 1)),
         (True, range(min(start - 1, last), first - 1, -1)),
@@ -141,11 +151,45 @@ def correct_alone(stack: SliceStack, prompted: Prompted) -> Iterator[SliceAnswer
         yield memory.answer(index, backwards=index < next(iter(prompted.slices)))
 
 
+@dataclass(frozen=True)
+class Guide:
+    """A coarse mask of the object that tracking may hold itself against.
+
+    Parameters
+    ----------
+    region : Region
+        The coarse mask.
+    plane : Plane
+        The plane of the slices that are tracked.
+    """
+
+    region: Region
+    plane: Plane
+
+    def disagreement(self, answer: SliceAnswer) -> Box | None:
+        """The coarse mask's box on a slice where it and the answer part ways, else None.
+
+        Where the coarse mask has nothing the answer stands: the object may reach further.
+        """
+        plane, region = self.plane, self.region
+        position = answer.index - region.offset[plane.axis]
+        if not 0 <= position < region.mask.shape[plane.axis]:
+            return None
+        coarse = np.take(region.mask, position, axis=plane.axis)
+        offset = (region.offset[plane.row_axis], region.offset[plane.column_axis])
+        box = mask_box(coarse, offset)
+        if box is None or _dice(coarse, offset, answer) >= PARTED:
+            return None
+        return box
+
+
 class _Memory:
     """What is known of an object while its stack is walked."""
 
-    def __init__(self, stack: SliceStack, prompted: Prompted) -> None:
-        self._stack, self._prompted = stack, prompted
+    def __init__(
+        self, stack: SliceStack, prompted: Prompted, guide: Guide | None = None
+    ) -> None:
+        self._stack, self._prompted, self._guide = stack, prompted, guide
         self._bank = MemoryBank()
         model = stack.model
         for index, slice_ in prompted.slices.items():
@@ -173,6 +217,12 @@ class _Memory:
             correction = self._prompted.corrections.get(index)
             if correction is not None:
                 decoded = decode_in(stack, correction, frame, decoded.logits, pixels).decoded
+            elif self._guide is not None:
+                seen = answer_of(stack, index, frame, decoded)
+                box = self._guide.disagreement(seen)
+                if box is not None:
+                    prompt = SlicePrompt(index, box=box, plane=stack.plane)
+                    decoded = decode_in(stack, prompt, frame, None, pixels).decoded
             known = self._bank.tracked if correction is None else self._bank.prompted
             known[index] = model.remember(features, decoded, prompted=correction is not None)
             answer = answer_of(stack, index, frame, decoded)
@@ -218,6 +268,23 @@ def _has_ended(answer: SliceAnswer, before: SliceAnswer, smallest: float) -> boo
     if area == 0 or area < smallest:
         return True
     return not _overlap(answer, before)
+
+
+def _dice(coarse: NDArray[np.bool_], offset: tuple[int, int], answer: SliceAnswer) -> float:
+    """Dice of a coarse mask's patch with an answer, each at its own place in the slice."""
+    mask = answer.mask
+    rows, columns = (
+        (max(a, b), min(a + m, b + n))
+        for a, m, b, n in zip(offset, coarse.shape, answer.offset, mask.shape, strict=True)
+    )
+    common = 0
+    if rows[0] < rows[1] and columns[0] < columns[1]:
+        first, second = (
+            patch[rows[0] - o[0] : rows[1] - o[0], columns[0] - o[1] : columns[1] - o[1]]
+            for patch, o in ((coarse, offset), (mask, answer.offset))
+        )
+        common = np.count_nonzero(first & second)
+    return 2.0 * common / (np.count_nonzero(coarse) + np.count_nonzero(mask))
 
 
 def _overlap(a: SliceAnswer, b: SliceAnswer) -> bool:

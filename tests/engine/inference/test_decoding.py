@@ -225,7 +225,9 @@ def test_what_made_a_crop_grow_lies_inside_it(frame, x, y):
     stack = type("Stack", (), {"spacing": (1.0, 1.0)})()
     prompt = SlicePrompt(0, points=(Point(x, y),))
     larger = grown(frame, prompt, stack)
-    assert larger.covers(Box(x, y, x + 1, y + 1))
+    # Voxel centres are whole numbers, so the crop's outer edges lie half a voxel further.
+    assert larger.column - 0.5 <= x <= larger.column + larger.columns - 0.5
+    assert larger.row - 0.5 <= y <= larger.row + larger.rows - 0.5
     assert larger.covers(frame.box)
 
 

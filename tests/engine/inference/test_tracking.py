@@ -9,8 +9,10 @@ import pytest
 import torch
 
 from napari_sss.engine.errors import Cancelled, PromptError
+from napari_sss.engine.inference.answers import SliceAnswer
 from napari_sss.engine.inference.slices import SliceStack
 from napari_sss.engine.inference.tracking import (
+    Guide,
     correct_alone,
     decode_prompts,
     merged_by_slice,
@@ -20,6 +22,7 @@ from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.sam2_model import Decoded
 from napari_sss.engine.prompts.types import Box, Plane, Point, Polygon, SlicePrompt, Stroke
 from napari_sss.engine.volumes.grid import Grid
+from napari_sss.engine.volumes.region import Region
 from napari_sss.engine.volumes.volume import Volume
 
 BOX = Box(30, 20, 46, 34)
@@ -272,3 +275,31 @@ def test_a_slice_on_which_it_is_judged_absent_ends_it(stack, model, seer):
 
     model.decode.side_effect = absent
     assert list(track(stack, prompted)) == []
+
+
+def _answer(index, offset, mask):
+    return SliceAnswer(index, offset, mask.astype(np.float32), 0.9, 1.0)
+
+
+def test_a_guide_speaks_up_only_where_it_and_the_answer_part_ways():
+    coarse = np.zeros((2, 4, 4), dtype=bool)
+    coarse[0] = True  # slice 5: 4 x 4 voxels from (10, 20); slice 6: nothing
+    guide = Guide(Region((5, 10, 20), coarse), Plane.AXIAL)
+    same = np.ones((4, 4), dtype=bool)
+    assert guide.disagreement(_answer(5, (10, 20), same)) is None
+    # Two of four rows in common: Dice 2 * 8 / (16 + 16) = 0.5, below 0.8.
+    assert guide.disagreement(_answer(5, (12, 20), same)) == Box(20, 10, 24, 14)
+    # Nothing in common, and nothing found at all.
+    assert guide.disagreement(_answer(5, (40, 40), same)) == Box(20, 10, 24, 14)
+    assert guide.disagreement(_answer(5, (10, 20), ~same)) == Box(20, 10, 24, 14)
+    # Where the guide has nothing the answer stands: on its empty slice and beyond its ends.
+    assert guide.disagreement(_answer(6, (10, 20), same)) is None
+    assert guide.disagreement(_answer(4, (10, 20), same)) is None
+
+
+def test_a_guide_speaks_in_the_plane_that_is_tracked():
+    coarse = np.ones((3, 1, 5), dtype=bool)  # z 2..4, y 7, x 30..34
+    guide = Guide(Region((2, 7, 30), coarse), Plane.CORONAL)
+    found = guide.disagreement(_answer(7, (0, 0), np.zeros((8, 8), dtype=bool)))
+    assert found == Box(30, 2, 35, 5)
+    assert guide.disagreement(_answer(8, (0, 0), np.zeros((8, 8), dtype=bool))) is None
