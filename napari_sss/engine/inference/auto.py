@@ -50,7 +50,9 @@ class AutoOptions(BaseModel):
         ),
     )
     preset: str | None = Field(
-        None, title="Tissue", description="Tissue preset; needed for the intensity source."
+        None,
+        title="Tissue",
+        description="Tissue preset, or several with commas; for the intensity source.",
     )
     window: str | None = Field(
         None,
@@ -116,13 +118,12 @@ def auto_segment(
     """
     control, emit = control or JobControl(), on_event or (lambda event: None)
     frame = _WorkingFrame(volume)
-    preset = _preset(options)
-    preset_window = preset.window if preset is not None else None
+    presets = _presets(options)
+    preset_window = presets[0].window if presets else None
     grey = window or window_for(frame.volume, options.window or preset_window)
     stacks = Stacks(frame.volume, grey, model)
     control.report("candidates", 0)
-    coarse = _candidates(stacks, options, preset, control)
-    found = _prompted(frame.volume, coarse, options, preset, control)
+    found = _found(stacks, options, presets, control)
     found.sort(key=lambda f: _distance(f, frame, options.first_index))
     emit(ObjectsFound(tuple(frame.prompts_out(f.object) for f in found)))
     done: list[SegmentedObject] = []
@@ -136,7 +137,10 @@ def auto_segment(
         )
         done.append(segmented)
     control.report("masks", len(found), len(found))
-    class_ids = {name: k + 1 for k, name in enumerate(sorted(coarse))}
+    # A class of which nothing was found keeps its id, so that cases can be compared.
+    looked_for = {options.class_name or preset.class_name for preset in presets}
+    names = sorted(looked_for | {o.prompts.class_name for o in done})
+    class_ids = {name: k + 1 for k, name in enumerate(names)}
     return Segmentation(volume.grid, tuple(done), class_ids)
 
 
@@ -163,62 +167,66 @@ class _WorkingFrame:
         return slice_to_source(event, self.view, self.source.grid.shape)
 
 
-def _preset(options: AutoOptions) -> TissuePreset | None:
+def _presets(options: AutoOptions) -> tuple[TissuePreset, ...]:
+    """The tissues to look for; none where intensities are not the source."""
     if options.source != "intensity":
-        return None
-    if options.preset is None:
+        return ()
+    if not options.preset:
         raise ConfigError(
             "The intensity source needs a tissue preset.",
             "Choose one of those that `napari-sss presets` lists.",
         )
-    return tissue_preset(options.preset)
+    return tuple(tissue_preset(name.strip()) for name in options.preset.split(","))
 
 
-def _candidates(
-    stacks: Stacks, options: AutoOptions, preset: TissuePreset | None, control: JobControl
-) -> CoarseMasks:
-    """Coarse masks or candidates by class name."""
-    coarse: CoarseMasks
-    if preset is not None:
+def _found(
+    stacks: Stacks,
+    options: AutoOptions,
+    presets: tuple[TissuePreset, ...],
+    control: JobControl,
+) -> list[_Found]:
+    """What PCSW makes of each source's candidates, objects numbered through."""
+    found: list[_Found] = []
+    for preset in presets:
         from napari_sss.engine.prompts.intensity_source import IntensitySource
 
+        config = options.pcsw or PcswConfig(constraints=preset.constraints)
         coarse = IntensitySource(preset).candidates(stacks.volume, control)
-    elif options.source == "everything":
+        found += _prompted(stacks, coarse, options, config, preset.keep, len(found), control)
+    if options.source == "everything":
         from napari_sss.engine.inference.everything import EverythingSource
 
+        config = options.pcsw or PcswConfig()
         coarse = EverythingSource(stacks).candidates(stacks.volume, control)
-    else:
+        found += _prompted(stacks, coarse, options, config, "sam2", len(found), control)
+    if options.source == "model":
         raise ModelError(
             f"The model {stacks.model.name} has no semantic head.",
             "Choose a model that was fine-tuned by SSS, or another source of prompts.",
         )
-    if options.class_name is not None and len(coarse) == 1:
-        return dict(zip((options.class_name,), coarse.values(), strict=True))
-    return coarse
+    return found
 
 
 def _prompted(
-    volume: Volume,
+    stacks: Stacks,
     coarse: CoarseMasks,
     options: AutoOptions,
-    preset: TissuePreset | None,
+    config: PcswConfig,
+    keep: MaskOrigin,
+    before: int,
     control: JobControl,
 ) -> list[_Found]:
-    """PCSW for each class, objects numbered through."""
-    config = options.pcsw or PcswConfig()
-    if preset is not None and options.pcsw is None:
-        config = PcswConfig(constraints=preset.constraints)
-    keep: MaskOrigin = preset.keep if preset is not None else "sam2"
+    """PCSW for each class of one source; ``before`` objects are numbered already."""
     found: list[_Found] = []
     for name in sorted(coarse):
         control.report("prompts", 0)
         objects = pcsw(
             coarse[name],
-            volume.grid,
+            stacks.volume.grid,
             config,
-            class_name=name,
-            intensities=volume.array,
-            first_id=len(found) + 1,
+            class_name=options.class_name if options.class_name and len(coarse) == 1 else name,
+            intensities=stacks.volume.array,
+            first_id=before + len(found) + 1,
             control=control,
         )
         found += [_Found(o, keep) for o in objects]
