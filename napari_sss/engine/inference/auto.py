@@ -187,6 +187,7 @@ def _found(
 ) -> list[_Found]:
     """What PCSW makes of each source's candidates, objects numbered through."""
     found: list[_Found] = []
+    coarse: CoarseMasks
     for preset in presets:
         from napari_sss.engine.prompts.intensity_source import IntensitySource
 

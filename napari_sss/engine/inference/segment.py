@@ -204,7 +204,7 @@ def _room(guide: Region | None, plane: Plane) -> Box | None:
     if guide is None or not guide.voxels:
         return None
     return mask_box(
-        guide.mask.any(axis=plane.axis),
+        np.asarray(guide.mask.any(axis=plane.axis)),
         (guide.offset[plane.row_axis], guide.offset[plane.column_axis]),
     )
 

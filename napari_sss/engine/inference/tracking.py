@@ -283,7 +283,7 @@ def _dice(coarse: NDArray[np.bool_], offset: tuple[int, int], answer: SliceAnswe
             patch[rows[0] - o[0] : rows[1] - o[0], columns[0] - o[1] : columns[1] - o[1]]
             for patch, o in ((coarse, offset), (mask, answer.offset))
         )
-        common = np.count_nonzero(first & second)
+        common = int(np.count_nonzero(first & second))
     return 2.0 * common / (np.count_nonzero(coarse) + np.count_nonzero(mask))
 
 
