@@ -17,6 +17,7 @@ from typing import Any
 from psygnal import Signal
 
 from napari_sss._widgets.engine_access import AutoRequest, Engine
+from napari_sss._widgets.former import Former
 from napari_sss._widgets.mask_stream import MaskFinished, MasksChanged, PromptsFound
 from napari_sss._widgets.model_choice import ModelChoice
 from napari_sss._widgets.objects import Objects
@@ -163,7 +164,7 @@ class SegmentationController:
         def segment(model: Any, *stream_and_control: Any) -> Any:
             return self._engine.auto_segment(volume, model, request, *stream_and_control)
 
-        former = _Former(self._scene, self.objects, replaced)
+        former = Former(self._scene, self.objects, replaced)
         self._segment(
             "auto-prompt",
             replaced,
@@ -343,27 +344,3 @@ class SegmentationController:
 
     def _notify(self, severity: Severity, text: str) -> None:
         self.noticed.emit(Notice(severity, text))
-
-
-class _Former:
-    """The objects that give way to those of an Auto-prompt, until it has succeeded."""
-
-    def __init__(self, scene: Scene, objects: Objects, replaced: tuple[int, ...]) -> None:
-        self._scene = scene
-        self._objects = objects
-        self._replaced = replaced
-        self._rows = objects.snapshot()
-        self._prompts = tuple(o for o in scene.prompts() if o.id in replaced)
-        self._found: tuple[int, ...] | None = None
-
-    def give_way(self, news: PromptsFound) -> None:
-        """Show what was found in their place."""
-        self._found = tuple(o.id for o in news.objects)
-        self._scene.show_prompts(news.objects, remove=self._replaced)
-        self._objects.put(news.objects, remove=self._replaced)
-
-    def bring_back(self) -> None:
-        """Show them again; what was found disappears."""
-        if self._found is not None:
-            self._scene.show_prompts(self._prompts, remove=self._found)
-            self._objects.restore(self._rows)

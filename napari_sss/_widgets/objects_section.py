@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QPushButton, QVBoxLayout, QWidget
 
-from napari_sss._layers.prompt_layers import SIGN_KEY
+from napari_sss._layers.points_layer import SIGN_KEY
 from napari_sss._widgets.objects_table import ObjectsTable
 from napari_sss._widgets.parts import row
 from napari_sss._widgets.status import ObjectRow, PanelState, PanelStatus

@@ -2,14 +2,9 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_sss._layers.prompt_layers import (
-    AT_ONCE,
-    BOXES,
-    COLOURS,
-    POINTS,
-    SYMBOLS,
-    PromptLayers,
-)
+from napari_sss._layers.boxes_layer import BOXES
+from napari_sss._layers.points_layer import COLOURS, POINTS, SIGN_KEY, SYMBOLS
+from napari_sss._layers.prompt_layers import AT_ONCE, PromptLayers
 from napari_sss._layers.prompt_shapes import box_corners
 from napari_sss.engine.prompts.types import Box, ObjectPrompts, Plane, Point, SlicePrompt
 
@@ -54,6 +49,11 @@ def heard(layers):
     return heard
 
 
+def press_sign_key(points):
+    (bound,) = [f for key, f in points.keymap.items() if str(key).lower() == SIGN_KEY]
+    bound(points)
+
+
 def test_nothing_is_made_before_it_is_needed(viewer, layers):
     assert len(viewer.layers) == 1
 
@@ -64,7 +64,7 @@ def test_prompts_are_shown_with_confidence_sign_and_the_scans_placement(viewer, 
     np.testing.assert_array_equal(boxes.data[0], box_corners(Box(10, 2, 18, 9), Plane.AXIAL, 4))
     assert list(boxes.features["label"]) == ["kidney 1  0.75", "kidney 2  0.75"]
     assert points.data.tolist() == [[4, 3, 11], [4, 8, 15], [4, 3, 21], [4, 8, 25]]
-    assert [str(s) for s in points.symbol] == [SYMBOLS["+"], SYMBOLS["-"]] * 2
+    assert [str(s) for s in points.symbol] == [SYMBOLS[True], SYMBOLS[False]] * 2
     assert not np.array_equal(points.face_color[0], points.face_color[1])
     assert tuple(boxes.scale) == tuple(points.scale) == (3.0, 0.5, 0.5)
     assert layers.objects == (prompts(1), prompts(2))
@@ -172,13 +172,13 @@ def test_the_sign_key_turns_the_next_point_and_the_selected_ones(viewer, layers,
     layers.select(1)
     points = viewer.layers[POINTS]
     points.selected_data = set()
-    layers._toggle_sign(points)
+    press_sign_key(points)
     points.add([[4, 6.0, 14.0]])
     assert layers.objects[0].prompts[0].points[-1] == Point(14.0, 6.0, positive=False)
     points.selected_data = {0}
-    layers._toggle_sign(points)
+    press_sign_key(points)
     assert layers.objects[0].prompts[0].points[0] == Point(11, 3, positive=False)
-    assert str(points.symbol[0]) == SYMBOLS["-"]
+    assert str(points.symbol[0]) == SYMBOLS[False]
 
 
 def test_a_deleted_box_leaves_the_points_and_the_last_prompt_the_object(viewer, layers, heard):
@@ -215,4 +215,4 @@ def test_a_renamed_object_is_written_anew(viewer, layers):
 
 
 def test_colours_of_signs_differ():
-    assert COLOURS["+"] != COLOURS["-"]
+    assert COLOURS[True] != COLOURS[False]

@@ -10,8 +10,9 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_sss._layers.boxes_layer import BOXES
 from napari_sss._layers.masks_layer import MASKS
-from napari_sss._layers.prompt_layers import BOXES, POINTS
+from napari_sss._layers.points_layer import POINTS
 from napari_sss._widgets.panel import SSSPanel
 from napari_sss._widgets.status import ModelPhase, ObjectState
 from napari_sss.engine.volumes.phantom import make_phantom

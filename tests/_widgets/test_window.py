@@ -10,10 +10,11 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_sss._layers.boxes_layer import BOXES
 from napari_sss._layers.directions import EdgeLetters
 from napari_sss._layers.masks_layer import MASKS
 from napari_sss._layers.plane_view import camera_of
-from napari_sss._layers.prompt_layers import BOXES, POINTS
+from napari_sss._layers.points_layer import POINTS
 from napari_sss._widgets import panel as panel_module
 from napari_sss._widgets.canvas_annotations import canvas_of
 from napari_sss.engine.prompts.types import Plane
