@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import math
+
 import pytest
 import torch
 
@@ -66,6 +69,20 @@ def test_a_click_is_a_spot_on_its_own_channel(drawn, label, channel, other):
     assert picture[other].abs().max() == 0
 
 
+def test_a_spot_falls_off_as_a_gaussian(drawn):
+    # Sigma is 0.02 of 16 cells, 0.32: a cell away it is 4 exp(-1 / (2 * 0.32^2)).
+    spot = drawn([[21.5, 41.5]], [1])[2]
+    expected = 4 * math.exp(-1 / (2 * 0.32**2))
+    assert spot[10, 4] == pytest.approx(expected, rel=1e-4)
+    assert spot[11, 5] == pytest.approx(expected, rel=1e-4)
+    assert spot[12, 5] < 1e-7
+
+
+def test_spots_do_not_add_up(drawn):
+    one = drawn([[21.5, 41.5]], [1])[2]
+    assert torch.equal(drawn([[21.5, 41.5], [21.5, 41.5]], [1, 1])[2], one)
+
+
 def test_padding_points_draw_nothing(drawn):
     picture = drawn([[21.5, 41.5], [0.0, 0.0]], [1, -1])
     assert torch.equal(picture, drawn([[21.5, 41.5]], [1]))
@@ -74,6 +91,54 @@ def test_padding_points_draw_nothing(drawn):
 def test_a_previous_mask_is_clamped(drawn):
     masks = torch.full((1, 1, 16, 16), 100.0)
     assert drawn([[0.0, 0.0]], [1], masks)[0].unique().tolist() == [2.0]  # 8 / 4
+
+
+def test_a_mask_of_another_size_is_resampled(drawn):
+    masks = torch.zeros(1, 1, 64, 64)
+    masks[..., :32] = 4.0
+    channel = drawn([[0.0, 0.0]], [1], masks)[0]
+    torch.testing.assert_close(channel[:, :7], torch.ones(16, 7))  # 4 / 4
+    torch.testing.assert_close(channel[:, 9:], torch.zeros(16, 7))
+
+
+def test_masks_alone_are_a_batch_of_prompts(encoder):
+    masks = torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    padding = torch.zeros(3, 1, 2), -torch.ones(3, 1, dtype=torch.int32)
+    with torch.no_grad():
+        sparse, dense = encoder(points=None, boxes=None, masks=masks)
+        _, expected = encoder(points=padding, boxes=None, masks=masks)
+    assert sparse.shape == (3, 0, 32)
+    assert torch.equal(dense, expected)
+
+
+def test_each_object_of_a_batch_has_its_own_drawing(encoder):
+    points = torch.tensor([[[20.0, 30.0]], [[50.0, 10.0]], [[0.0, 0.0]]])
+    labels = torch.tensor([[1], [0], [-1]])
+    with torch.no_grad():
+        together = encoder(points=(points, labels), boxes=None, masks=None)[1]
+        for row in range(3):
+            alone = encoder(
+                points=(points[row : row + 1], labels[row : row + 1]), boxes=None, masks=None
+            )[1]
+            torch.testing.assert_close(together[row : row + 1], alone)
+
+
+@pytest.mark.parametrize("given", ["points", "boxes", "masks", "nothing"])
+def test_everything_is_made_on_the_encoders_device(encoder, given):
+    elsewhere = copy.deepcopy(encoder).to("meta")
+    prompts = {"points": None, "boxes": None, "masks": None}
+    if given == "points":
+        prompts["points"] = (
+            torch.zeros(2, 3, 2, device="meta"),
+            torch.ones(2, 3, dtype=torch.int32, device="meta"),
+        )
+    elif given == "boxes":
+        prompts["boxes"] = torch.zeros(2, 4, device="meta")
+    elif given == "masks":
+        prompts["masks"] = torch.zeros(2, 1, 16, 16, device="meta")
+    sparse, dense = elsewhere(**prompts)
+    assert sparse.device.type == dense.device.type == "meta"
+    assert len(sparse) == len(dense) == (1 if given == "nothing" else 2)
 
 
 def test_drawing_commutes_with_mirroring(drawn):
