@@ -1,0 +1,397 @@
+"""One case open for work: what is done to it, undone, redone, and saved as it happens.
+
+::
+
+    OPEN --act, undo, redo--> OPEN      (each is in the journal within moments)
+    OPEN --close()--> CLOSED            (everything is on the disk)
+
+Each act changes the state in memory at once and is handed to the writer. ``performed``
+counts the acts, ``saved_through`` says up to which of them everything is on the disk: what
+that mark covers survives the death of the process and of the machine.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import EmitLoopError, Signal
+
+from napari_sss.engine.project.action_codec import ActionCodec
+from napari_sss.engine.project.classes import applicable
+from napari_sss.engine.project.errors import ReadOnlyError
+from napari_sss.engine.project.history import History
+from napari_sss.engine.project.journal import Journal, Move
+from napari_sss.engine.project.loading import LoadedCase
+from napari_sss.engine.project.record_codec import encode_key
+from napari_sss.engine.project.records import CaseStatus, SectionKey, Table
+from napari_sss.engine.project.state import Action, AnnotationState, RecordChange
+
+if TYPE_CHECKING:
+    from napari_sss.engine.project.writer import Writer
+
+log = logging.getLogger(__name__)
+
+Direction = Literal["do", "undo", "redo"]
+
+_IDLE_SECONDS = 60.0  # longer pauses count as no work
+_SNAPSHOT_ENTRIES = 64
+_SNAPSHOT_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an act has changed, for views.
+
+    Parameters
+    ----------
+    direction : {"do", "undo", "redo"}
+        Which way.
+    title : str
+        What, in the user's words; empty where there was nothing to do.
+    op : int
+        Its number: it is saved once ``saved_through`` reaches it.
+    seq : int
+        Place in the history; later acts may join it.
+    box : tuple of 3 slices, optional
+        Around all voxels that changed.
+    keys : frozenset of (Table, key)
+        Records that changed.
+    notes : tuple of str
+        What the user should know.
+    refused : int
+        Voxels that locks or the overwrite policy kept as they were.
+    """
+
+    direction: Direction
+    title: str
+    op: int
+    seq: int
+    box: tuple[slice, slice, slice] | None = None
+    keys: frozenset[tuple[Table, Any]] = frozenset()
+    notes: tuple[str, ...] = ()
+    refused: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changed."""
+        return self.box is None and not self.keys
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a case needs of its project.
+
+    Parameters
+    ----------
+    class_users : callable
+        ``class_users(class_id)``: how many objects of a class other cases have, by name.
+    keep_file : callable
+        ``keep_file(path)``: a copy of a file within the project's folder.
+    """
+
+    class_users: Callable[[int], Mapping[str, int]]
+    keep_file: Callable[[Path], Path]
+
+
+class Session:
+    """A case's annotation with its history; every method may be called from any thread.
+
+    Parameters
+    ----------
+    case_id : int
+        The case.
+    loaded : LoadedCase
+        What is stored of it.
+    codec : ActionCodec
+        For the journal.
+    writer : Writer, optional
+        None: the project is open for reading only.
+    surroundings : Surroundings
+        What the case needs of its project.
+    """
+
+    changed = Signal(Applied)
+    """Emitted after each act, in the thread that acted."""
+    saved = Signal(int)
+    """Emitted with ``saved_through`` when it has moved, in the writer's thread."""
+
+    def __init__(
+        self,
+        case_id: int,
+        loaded: LoadedCase,
+        codec: ActionCodec,
+        writer: Writer | None,
+        surroundings: Surroundings,
+    ) -> None:
+        self.case_id = case_id
+        self.state: AnnotationState = loaded.state
+        self.history: History = loaded.history
+        self._codec = codec
+        self._journal = Journal(loaded.state.shape, codec.records)
+        self._writer = writer
+        self._surroundings = surroundings
+        self._lock = threading.RLock()
+        self._performed = self._saved_through = loaded.op
+        self._unsnapped = loaded.pending
+        self._unsnapped_bytes = 0
+        self._acted = time.monotonic()
+        self._open = True
+        self._highest_id = max(self.state.objects, default=0)
+
+    # -- what views show ----------------------------------------------------------------
+
+    @property
+    def labels(self) -> NDArray[np.uint16]:
+        """Object ids (Z, Y, X), the live array: look at it, but change it by acts only."""
+        return self.state.labels
+
+    @property
+    def performed(self) -> int:
+        """Number of the last act."""
+        return self._performed
+
+    @property
+    def saved_through(self) -> int:
+        """Number of the last act that is on the disk, with all before it."""
+        return self._saved_through
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether everything is on the disk."""
+        return self._saved_through >= self._performed
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it was not closed yet."""
+        return self._open
+
+    @property
+    def read_only(self) -> bool:
+        """Whether acts are refused."""
+        return self._writer is None or not self._open
+
+    @property
+    def status(self) -> CaseStatus:
+        """What the case list shows while the case is open."""
+        return self.state.case.status(parked=False)
+
+    def free_id(self) -> int:
+        """An id that no object of this case has, or had since it was opened."""
+        self._highest_id = max(self._highest_id, max(self.state.objects, default=0))
+        return self._highest_id + 1
+
+    # -- acting -------------------------------------------------------------------------
+
+    def act(
+        self,
+        build: Callable[[AnnotationState], Action],
+        *,
+        joins: int | None = None,
+        also: tuple[slice, slice, slice] | None = None,
+    ) -> Applied:
+        """Do something.
+
+        Parameters
+        ----------
+        build : callable
+            Makes the action from the state; it may raise, and nothing has happened then.
+        joins : int, optional
+            ``seq`` of an earlier act: undone and redone together with it, if nothing else
+            was done since. For what arrives in pieces, such as a propagation.
+        also : tuple of 3 slices, optional
+            A box that views should redraw besides the one that changed.
+
+        Raises
+        ------
+        ReadOnlyError
+            If the project is open for reading only, or the case was closed.
+        ProjectError
+            Whatever ``build`` raises.
+        """
+        with self._lock:
+            writer = self._require_writer()
+            action = build(self.state)
+            if action.is_empty:
+                return replace(self._nothing("do"), box=also, refused=action.refused)
+            follows = joins is not None and joins == self.history.cursor
+            packed = self._codec.pack(action, joins=follows and joins != self.history.floor)
+            self.state.apply(action)
+            self.history.append(action, packed)
+            self._unsnapped_bytes += packed.size
+            self._submit(writer, action.changes, action.touched, packed)
+            applied = self._applied("do", action.title, [action], also=also)
+        self.changed.emit(applied)
+        return applied
+
+    def undo(self) -> Applied:
+        """Take the last step back; nothing happens where there is none."""
+        return self._travel("undo", self.history.step_start)
+
+    def redo(self) -> Applied:
+        """Do the next step again; nothing happens where there is none."""
+        return self._travel("redo", self.history.step_stop)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until everything is on the disk.
+
+        Raises
+        ------
+        SaveError
+            If that fails; everything is kept in memory and tried again.
+        """
+        if self._writer is not None:
+            self._writer.flush(timeout)
+
+    def close(self) -> None:
+        """Save everything, and leave the case such that it opens quickly.
+
+        Not to be called from a listener to :attr:`saved`.
+
+        Raises
+        ------
+        SaveError
+            If something cannot be saved; the case stays open.
+        """
+        with self._lock:
+            if self._writer is not None and self._open and self._writer.is_open:
+                self._writer.flush()
+                if self._unsnapped:
+                    self._writer.call(
+                        partial(self._journal.take_snapshot, case_id=self.case_id)
+                    )
+            self._open = False
+
+    # -- inside -------------------------------------------------------------------------
+
+    def _travel(self, direction: Direction, target: Callable[[], int]) -> Applied:
+        with self._lock:
+            writer = self._require_writer()
+            cursor = target()
+            actions = self.history.between(self.history.cursor, cursor)
+            if not actions:
+                return self._nothing(direction)
+            title = self.history.undo_title if direction == "undo" else self.history.redo_title
+            fitted: list[Action] = []
+            notes: tuple[str, ...] = ()
+            for action in actions:
+                changes, more = applicable(
+                    action.changes, self.state.classes, self._surroundings.class_users
+                )
+                action = replace(action, changes=changes)
+                self.state.apply(action)
+                fitted.append(action)
+                notes = (*notes, *more)
+            self.history.cursor = cursor
+            changes = tuple(change for action in fitted for change in action.changes)
+            self._submit(writer, changes, frozenset())
+            applied = self._applied(direction, title or "", fitted, notes=notes)
+        self.changed.emit(applied)
+        return applied
+
+    def _submit(
+        self,
+        writer: Writer,
+        changes: tuple[RecordChange, ...],
+        touched: Collection[SectionKey],
+        entry: Any = None,
+    ) -> None:
+        self._performed += 1
+        self._highest_id = max(self._highest_id, max(self.state.objects, default=0))
+        move = Move(
+            self.case_id,
+            self._performed,
+            self.history.cursor,
+            changes,
+            self.status,
+            entry,
+            self._spent(touched),
+        )
+        save = partial(self._journal.save, move=move)
+        writer.submit(save, partial(self._mark_saved, move.op))
+        self._tidy(writer)
+
+    def _tidy(self, writer: Writer) -> None:
+        """Have the journal folded now and then, when the writer has nothing better to do."""
+        self._unsnapped += 1
+        due = self._unsnapped >= _SNAPSHOT_ENTRIES or self._unsnapped_bytes >= _SNAPSHOT_BYTES
+        if due:
+            self._unsnapped = self._unsnapped_bytes = 0
+            fold = partial(self._journal.take_snapshot, case_id=self.case_id)
+            writer.when_idle((self.case_id, "snapshot"), fold)
+        floor = self.history.excess()
+        if floor is not None:
+            self.history.raise_floor(floor)
+            cut = partial(self._journal.raise_floor, case_id=self.case_id, floor=floor)
+            writer.when_idle((self.case_id, "floor"), cut)
+
+    def _spent(self, touched: Collection[SectionKey]) -> Mapping[str, float]:
+        """Seconds since the last act, shared among what was touched."""
+        now = time.monotonic()
+        seconds = min(now - self._acted, _IDLE_SECONDS)
+        self._acted = now
+        keys = [encode_key(Table.SECTION, key) for key in touched] or [""]
+        return dict.fromkeys(keys, seconds / len(keys))
+
+    def _mark_saved(self, op: int) -> None:
+        self._saved_through = op
+        try:
+            self.saved.emit(op)
+        except EmitLoopError:  # a listener's fault must not stop the saving
+            log.exception("A listener to the saved mark failed")
+
+    def _require_writer(self) -> Writer:
+        if self._writer is None:
+            raise ReadOnlyError(
+                "The project is open for reading only.",
+                "Close it in the other viewer, then open it again.",
+            )
+        if not self._open:
+            raise ReadOnlyError("The case was closed.", "Open it again.")
+        return self._writer
+
+    def _nothing(self, direction: Direction) -> Applied:
+        return Applied(direction, "", self._performed, self.history.cursor)
+
+    def _applied(
+        self,
+        direction: Direction,
+        title: str,
+        actions: list[Action],
+        *,
+        notes: tuple[str, ...] = (),
+        also: tuple[slice, slice, slice] | None = None,
+    ) -> Applied:
+        boxes = [action.diff.box(self.state.shape) for action in actions]
+        keys = frozenset((c.table, c.key) for action in actions for c in action.changes)
+        return Applied(
+            direction,
+            title,
+            self._performed,
+            self.history.cursor,
+            _around([*boxes, also]),
+            keys,
+            notes,
+            actions[0].refused,
+        )
+
+
+def _around(
+    boxes: list[tuple[slice, slice, slice] | None],
+) -> tuple[slice, slice, slice] | None:
+    """The smallest box around all."""
+    known = [box for box in boxes if box is not None]
+    if not known:
+        return None
+    z, y, x = (
+        slice(min(b[a].start for b in known), max(b[a].stop for b in known)) for a in range(3)
+    )
+    return z, y, x
