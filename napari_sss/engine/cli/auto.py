@@ -19,6 +19,7 @@ from napari_sss.engine.cli.terminal import Stopwatch, terminal_job
 
 if TYPE_CHECKING:
     from napari_sss.engine.cli.arguments import Subparsers
+    from napari_sss.engine.models.sss.trained import TrainedModel
     from napari_sss.engine.volumes.volume import Volume
 
 
@@ -85,15 +86,27 @@ def auto_results(volume: Volume, args: argparse.Namespace, watch: Stopwatch) -> 
     preset_window = tissue_preset(preset).window if preset else None
     window = window_for(volume, args.window or preset_window)
     options = AutoOptions(source=args.source, preset=preset, propagate=args.propagate)
-    model = load_chosen_model(args)
+    trained = _trained(args)
+    model = load_chosen_model(args) if trained is None else trained.segmenter.sam2
     watch.lap("model")
     with terminal_job() as control:
-        segmentation = auto_segment(volume, model, options, window=window, control=control)
+        segmentation = auto_segment(
+            volume, model, options, window=window, trained=trained, control=control
+        )
     watch.lap("segment")
     settings = {"command": args.command, **options.model_dump(mode="json", exclude_none=True)}
     return Results(
         volume, segmentation, ModelIdentity.of(model), window, settings, watch.seconds
     )
+
+
+def _trained(args: argparse.Namespace) -> TrainedModel | None:
+    """The trained model, where its head is to find the candidates."""
+    if args.source != "model":
+        return None
+    from napari_sss.engine.models.sss.trained import load_trained
+
+    return load_trained(Path(args.model), device=args.device, image_size=args.image_size)
 
 
 def _preset_name(volume: Volume, args: argparse.Namespace) -> str | None:

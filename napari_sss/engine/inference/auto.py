@@ -22,6 +22,7 @@ from napari_sss.engine.inference.result import (
 from napari_sss.engine.inference.segment import OnEvent, Stacks, segment_object
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.sam2_model import Sam2Model
+from napari_sss.engine.models.sss.trained import TrainedModel
 from napari_sss.engine.prompts.candidates import Candidate
 from napari_sss.engine.prompts.pcsw import FoundObject, PcswConfig, pcsw
 from napari_sss.engine.prompts.presets import TissuePreset, tissue_preset
@@ -89,6 +90,7 @@ def auto_segment(
     options: AutoOptions,
     *,
     window: IntensityWindow | None = None,
+    trained: TrainedModel | None = None,
     on_event: OnEvent | None = None,
     control: JobControl | None = None,
 ) -> Segmentation:
@@ -104,6 +106,8 @@ def auto_segment(
         What to look for.
     window : IntensityWindow, optional
         Used instead of the one that the options name, for instance the viewer's.
+    trained : TrainedModel, optional
+        Whose semantic head finds candidates, where they are to come from a model.
     on_event : callable, optional
         Receives each event as it happens, in this thread.
     control : JobControl, optional
@@ -113,6 +117,8 @@ def auto_segment(
     ------
     ConfigError
         An option is missing or unknown.
+    ModelError
+        Candidates are to come from a model, and none with a semantic head is given.
     Cancelled
         When asked to.
     """
@@ -123,7 +129,7 @@ def auto_segment(
     grey = window or window_for(frame.volume, options.window or preset_window)
     stacks = Stacks(frame.volume, grey, model)
     control.report("candidates", 0)
-    found = _found(stacks, options, presets, control)
+    found = _found(stacks, options, presets, trained, control)
     found.sort(key=lambda f: _distance(f, frame, options.first_index))
     emit(ObjectsFound(tuple(frame.prompts_out(f.object) for f in found)))
     done: list[SegmentedObject] = []
@@ -141,6 +147,8 @@ def auto_segment(
     looked_for = {options.class_name or preset.class_name for preset in presets}
     names = sorted(looked_for | {o.prompts.class_name for o in done})
     class_ids = {name: k + 1 for k, name in enumerate(names)}
+    if trained is not None and options.source == "model":
+        class_ids = dict(trained.facts.classes)
     return Segmentation(volume.grid, tuple(done), class_ids)
 
 
@@ -183,6 +191,7 @@ def _found(
     stacks: Stacks,
     options: AutoOptions,
     presets: tuple[TissuePreset, ...],
+    trained: TrainedModel | None,
     control: JobControl,
 ) -> list[_Found]:
     """What PCSW makes of each source's candidates, objects numbered through."""
@@ -201,11 +210,25 @@ def _found(
         coarse = EverythingSource(stacks).candidates(stacks.volume, control)
         found += _prompted(stacks, coarse, options, config, "sam2", len(found), control)
     if options.source == "model":
+        config = options.pcsw or PcswConfig()
+        coarse = _head_candidates(stacks, trained, control)
+        found += _prompted(stacks, coarse, options, config, "candidate", len(found), control)
+    return found
+
+
+def _head_candidates(
+    stacks: Stacks, trained: TrainedModel | None, control: JobControl
+) -> CoarseMasks:
+    """Each class's probabilities from a trained model's head."""
+    if trained is None:
         raise ModelError(
             f"The model {stacks.model.name} has no semantic head.",
             "Choose a model that was fine-tuned by SSS, or another source of prompts.",
         )
-    return found
+    from napari_sss.engine.inference.prediction import predict_volume
+
+    predicted = predict_volume(stacks.volume, trained, control=control)
+    return dict(zip(trained.facts.classes, predicted.probabilities[1:], strict=True))
 
 
 def _prompted(

@@ -62,6 +62,8 @@ class Assembled:
         Why, in a sentence.
     base_sha256 : str
         Of the starting weights.
+    runtime : Runtime
+        The device.
     """
 
     strategy: Strategy
@@ -74,6 +76,7 @@ class Assembled:
     mode: Tuning
     reason: str
     base_sha256: str
+    runtime: Runtime
 
 
 def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
@@ -156,6 +159,7 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
         mode,
         reason,
         first.sha256,
+        runtime,
     )
 
 

@@ -163,11 +163,11 @@ class Trainer:
             self._loop()
         except Cancelled:
             self._save()
-            self.events("finished", self.step, self.seconds, reason="cancelled")
+            self._tell_end("cancelled")
             raise
         except (DivergedError, CollapsedError) as error:
             self.events("warning", self.step, self.seconds, message=str(error))
-            self.events("finished", self.step, self.seconds, reason=type(error).__name__)
+            self._tell_end(type(error).__name__)
             raise
         finally:
             self.events.close()
@@ -197,8 +197,11 @@ class Trainer:
         if not self.parts.validates or self.best_step == 0:
             self.best_step = self.step
             self._export(self.folder)
-        reason = "patience" if self._is_out_of_patience() else "budget"
-        self.events("finished", self.step, self.seconds, reason=reason)
+        self._tell_end("patience" if self._is_out_of_patience() else "budget")
+
+    def _tell_end(self, reason: str) -> None:
+        memory = round(self.parts.runtime.peak_memory_mb(), 1)
+        self.events("finished", self.step, self.seconds, reason=reason, peak_memory_mb=memory)
 
     def _report(self) -> None:
         if self.config.steps is not None:

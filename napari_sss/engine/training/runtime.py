@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,20 @@ class Runtime:
     def autocast(self) -> AbstractContextManager[Any]:
         """The context in which networks compute."""
         return self.fabric.autocast()
+
+    def peak_memory_mb(self) -> float:
+        """Most memory that this process has used: the GPU's, or else the main memory.
+
+        0 where the system does not tell (Windows has no such count for a process).
+        """
+        if self.device.type == "cuda":
+            return torch.cuda.max_memory_allocated(self.device) / 2**20
+        try:
+            import resource
+        except ImportError:
+            return 0.0
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
     def backward(self, loss: Tensor, step: int) -> None:
         """Add a loss's gradients.

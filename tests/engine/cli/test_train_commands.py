@@ -154,3 +154,27 @@ def test_predict_refuses_a_model_without_head(napari_sss, tiny_checkpoint, folde
     )  # fmt: skip
     assert refused.code == 3
     assert "no trained model" in refused.err or "no semantic head" in refused.err
+
+
+def test_auto_finds_candidates_by_a_trained_head(napari_sss, quick, folder, tmp_path):
+    run = tmp_path / "run"
+    settings = ["--set", "strategy=supervised", "--set", "mode=full", "--set", "zoom=[1, 1]"]
+    trained = napari_sss(
+        "train", *quick, *settings, "--set", "learning_rate=0.005", "--set", "ema=0",
+        "--steps", 40, "--out", run,
+    )  # fmt: skip
+    assert trained.code == 0, trained.err
+    mask = tmp_path / "mask.nii.gz"
+    found = napari_sss(
+        "auto", folder / "images" / "v2.nii.gz", "--source", "model", "--model", run,
+        "-o", mask, "--device", "cpu", "--json",
+    )  # fmt: skip
+    assert found.code == 0, found.err
+    grid = read_volume(folder / "images" / "v2.nii.gz").grid
+    labels = read_labels(mask, grid)
+    truth = np.zeros(SHAPE, dtype=bool)
+    truth[:, 8:24, 10:30] = True
+    # The block keeps the value that its class has in the training's labels.
+    assert set(np.unique(labels)) == {0, 2}
+    overlap = 2 * ((labels == 2) & truth).sum() / ((labels == 2).sum() + truth.sum())
+    assert overlap > 0.8
