@@ -158,6 +158,30 @@ def test_the_preset_says_which_mask_is_kept(
         assert segmented.prompts.confidence == segmented.confidence
 
 
+def test_several_tissues_are_looked_for_in_one_run(volume, model, window, monkeypatch):
+    large, small = two_blocks()
+    masks = {"bone": large, "soft tissue": small}
+    monkeypatch.setattr(
+        IntensitySource,
+        "candidates",
+        lambda self, volume, control=None: {
+            self.preset.class_name: masks[self.preset.class_name]
+        },
+    )
+    options = AutoOptions(preset="soft-tissue, bone", pcsw=PcswConfig())
+    found = auto_segment(volume, model, options, window=window)
+    assert found.class_ids == {"bone": 1, "soft tissue": 2}
+    assert sorted(o.prompts.id for o in found.objects) == [1, 2]
+    kept = {o.prompts.class_name: o.origin for o in found.objects}
+    assert kept == {"bone": "candidate", "soft tissue": "sam2"}
+    np.testing.assert_array_equal(found.class_mask(), 1 * large + 2 * small)
+
+
+def test_a_class_of_which_nothing_is_found_keeps_its_id(volume, options, model, window):
+    empty = Volume(np.zeros(SHAPE, np.float32), GRID, "CT")
+    assert auto_segment(empty, model, options, window=window).class_ids == {"organ": 1}
+
+
 def test_without_propagation_one_slice_per_object(volume, options, model, window):
     chosen = options.model_copy(update={"propagate": False})
     found = auto_segment(volume, model, chosen, window=window)

@@ -148,6 +148,17 @@ def test_covers_counts_the_rim():
     assert not frame.covers(Box(0, 0, 40, 41))
 
 
+def test_holding_keeps_what_suffices_and_grows_where_it_must():
+    frame = CropFrame(10, 10, 20, 20)
+    assert frame.holding(Box(12, 12, 30, 30), (1.0, 1.0)) is frame
+    # From 10 to 45 across: 35 voxels, and as many down around the middle, row 20.
+    larger = frame.holding(Box(12, 12, 45, 30), (1.0, 1.0))
+    assert larger.covers(frame.box)
+    assert larger.covers(Box(12, 12, 45, 30))
+    assert larger.columns == 35
+    assert larger.rows in (35, 36)
+
+
 def test_mask_box_is_exclusive_and_offset():
     mask = np.zeros((10, 12), dtype=bool)
     mask[3:5, 6:9] = True

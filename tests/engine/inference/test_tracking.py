@@ -303,3 +303,53 @@ def test_a_guide_speaks_in_the_plane_that_is_tracked():
     found = guide.disagreement(_answer(7, (0, 0), np.zeros((8, 8), dtype=bool)))
     assert found == Box(30, 2, 35, 5)
     assert guide.disagreement(_answer(8, (0, 0), np.zeros((8, 8), dtype=bool))) is None
+
+
+def test_a_guide_leads_over_a_slice_that_tracking_loses(make_stack, truth, full):
+    array = truth.astype(np.float32)
+    array[7] = 0  # nothing to be seen there
+    stack = make_stack(Volume(array, Grid(array.shape)))
+    prompted = decode_prompts(stack, (anchored(5),))
+    assert [a.index for a in track(stack, prompted)] == [6, 4, 3]
+    guide = Guide(Region.of(truth), Plane.AXIAL)
+    found = {a.index: full(a, stack.shape) for a in track(stack, prompted, guide=guide)}
+    assert sorted(found) == [3, 4, 6, 7, 8]
+    np.testing.assert_array_equal(found[7], truth[7])  # the answer to the guide's box
+
+
+@pytest.mark.parametrize(("rows", "reprompted"), [((20, 32), False), ((20, 28), True)])
+def test_a_guide_that_agrees_is_not_asked(stack, full, truth, rows, reprompted):
+    # Of 14 rows the guide has 12: Dice 24 / 26 = 0.92; or 8: 16 / 22 = 0.73, below 0.8.
+    coarse = np.zeros_like(truth)
+    coarse[3:9, rows[0] : rows[1], 30:46] = True
+    prompted = decode_prompts(stack, (anchored(5),))
+    guide = Guide(Region.of(coarse), Plane.AXIAL)
+    found = {a.index: full(a, stack.shape) for a in track(stack, prompted, guide=guide)}
+    np.testing.assert_array_equal(found[6], coarse[6] if reprompted else truth[6])
+
+
+def test_beyond_a_guide_the_answer_stands(stack, truth):
+    coarse = truth.copy()
+    coarse[7:] = False
+    guide = Guide(Region.of(coarse), Plane.AXIAL)
+    found = track(stack, decode_prompts(stack, (anchored(5),)), guide=guide)
+    assert sorted(a.index for a in found) == [3, 4, 6, 7, 8]
+
+
+@pytest.mark.parametrize("plane", [Plane.CORONAL, Plane.SAGITTAL])
+def test_a_guide_is_cut_in_the_plane_that_is_walked(make_stack, truth, full, plane):
+    array = np.moveaxis(truth, 0, plane.axis).astype(np.float32)
+    guide = Guide(Region.of(array > 0), plane)
+    seen = array.copy()
+    np.moveaxis(seen, plane.axis, 0)[7] = 0
+    stack = make_stack(Volume(seen, Grid(array.shape)), plane)
+    prompted = decode_prompts(stack, (SlicePrompt(5, box=BOX, plane=plane),))
+    found = {a.index: full(a, stack.shape) for a in track(stack, prompted, guide=guide)}
+    np.testing.assert_array_equal(found[7], truth[7])
+
+
+def test_the_crop_has_room_for_the_whole_object(stack):
+    room = Box(5, 10, 50, 40)
+    prompted = decode_prompts(stack, (anchored(5),), room=room)
+    assert prompted.frame.covers(room)
+    assert prompted.slices[5].frame == prompted.frame
