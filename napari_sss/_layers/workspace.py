@@ -9,6 +9,7 @@ from typing import Any
 from numpy.typing import NDArray
 from psygnal import Signal
 
+from napari_sss._layers.conversion import LayerData
 from napari_sss._layers.mask_painter import Touched
 from napari_sss._layers.masks_layer import MasksLayer
 from napari_sss._layers.plane_view import PlaneView
@@ -108,6 +109,15 @@ class Workspace:
             except SSSError as error:
                 self._problem = str(error)
         self.changed.emit()
+
+    def add_scan(self, layer_data: LayerData) -> None:
+        """Open a scan, given as a reader gives it; it becomes the scan in view."""
+        from napari.layers import Layer
+
+        layer = Layer.create(*layer_data)
+        self.viewer.add_layer(layer)
+        if layer is not self.image:
+            self.choose(layer)
 
     def give_spacing(self, spacing: Vector3) -> None:
         """Give the scan the spacing that its file lacks (mm; the layer's Z, Y, X)."""

@@ -124,6 +124,7 @@ class SegmentationController:
             self._to_decode.clear()
             rows = self._parked.pop(self._key, {}) if self._key is not None else {}
             self.objects.restore(rows)
+            self.objects.stop_waiting()
         self._tell()
 
     def show_object(self, object_id: int) -> None:
@@ -131,6 +132,18 @@ class SegmentationController:
         row = self.objects.get(object_id)
         if row is not None:
             self._scene.show_slice(row.plane, row.best_index)
+
+    def open_frame(self, frame: int) -> None:
+        """Open another frame of the 4-D file that the scan was taken from."""
+        if self.status.why_not:
+            return
+        source, _ = self._scene.for_export()
+
+        def read(control: JobControl, _: Post) -> Any:
+            control.report(f"reading frame {frame}", 0)
+            return self._engine.read_frame(source.source, frame)
+
+        self._start("frame", read, on_done=self._scene.add_scan)
 
     def rename(self, object_id: int, class_name: str) -> None:
         """Give an object another class, in the table and at its boxes."""

@@ -19,7 +19,7 @@ from napari_sss.engine.inference.result import Event, Segmentation
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.prompts.types import PromptSet
 from napari_sss.engine.volumes.intensity import IntensityWindow
-from napari_sss.engine.volumes.volume import Volume
+from napari_sss.engine.volumes.volume import Source, Volume
 
 OnEvent = Callable[[Event], None]
 
@@ -51,6 +51,9 @@ class AutoRequest:
 
 class Engine(Protocol):
     """The engine's calls as the panel uses them; all of them run in the worker."""
+
+    def read_frame(self, source: Source, frame: int) -> Any:
+        """Read another frame of a 4-D file, as layer data."""
 
     def load_model(self, name: str, control: JobControl) -> Any:
         """Load a model by name or path."""
@@ -91,6 +94,16 @@ class Engine(Protocol):
 
 class TorchEngine:
     """The engine itself."""
+
+    def read_frame(self, source: Source, frame: int) -> Any:
+        """Read another frame of a 4-D file, as layer data; its name tells the frame."""
+        from napari_sss._layers.conversion import layer_data_for
+        from napari_sss.engine.volumes.reading import read_volume
+
+        assert source.path is not None
+        volume = read_volume(source.path, series_uid=source.series_uid, frame=frame)
+        data, keywords, kind = layer_data_for(volume)
+        return data, {**keywords, "name": f"{keywords['name']} frame {frame}"}, kind
 
     def load_model(self, name: str, control: JobControl) -> Any:
         """Load a model; an official one is downloaded first where it is not there yet."""

@@ -147,6 +147,7 @@ class SSSPanel(QWidget):
         controller, workspace = self.controller, self.workspace
         self.models.on_chosen(self._on_model)
         self.scan.scan_chosen.connect(self._on_scan_chosen)
+        self.scan.frame_asked.connect(controller.open_frame)
         self.scan.spacing_given.connect(workspace.give_spacing)
         self.scan.plane_chosen.connect(workspace.view.show)
         self.scan.window_chosen.connect(self._choose_window)

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QLabel,
     QPushButton,
+    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -38,6 +39,8 @@ class ScanSection(QWidget):
     """The :class:`Plane` to look at."""
     window_chosen = Signal(str)
     """The window's name."""
+    frame_asked = Signal(int)
+    """The number of the frame to open."""
     link_toggled = Signal(bool)
     """Whether window and contrast limits follow each other."""
 
@@ -49,6 +52,7 @@ class ScanSection(QWidget):
         self._build_planes()
         self._build_window()
         self._build_spacing()
+        self._build_frame()
         form = QFormLayout()
         form.setContentsMargins(0, 0, 0, 0)
         form.setSpacing(4)
@@ -61,6 +65,7 @@ class ScanSection(QWidget):
         layout.setSpacing(4)
         layout.addLayout(form)
         layout.addWidget(self.notes)
+        layout.addWidget(self.frames)
         layout.addWidget(self.spacing)
 
     # -- what is shown ------------------------------------------------------------------
@@ -77,6 +82,9 @@ class ScanSection(QWidget):
         say(self.notes, "" if scan is None else "\n".join(scan.notes))
         unknown = scan is not None and not scan.source.spacing_known
         self.spacing.setVisible(unknown)
+        frame = None if scan is None else scan.source.source.frame
+        self.frames.setVisible(frame is not None)
+        self.frame.setValue(frame or 0)
         if scan is not None:
             self.windows.set_choices(window_choices(scan.volume.modality))
             if unknown:
@@ -87,6 +95,7 @@ class ScanSection(QWidget):
         """Keep the scan and its spacing while a job works on them."""
         self.scans.setEnabled(not busy and self.scans.currentData() is not None)
         self.spacing.setEnabled(not busy)
+        self.frames.setEnabled(not busy)
 
     def set_window(self, window: IntensityWindow) -> None:
         """Show the window in use, by its preset's name or by its numbers."""
@@ -161,6 +170,17 @@ class ScanSection(QWidget):
         layout.addWidget(warning)
         layout.addWidget(row(*self._mm, self.use_spacing, stretch=None))
         self.spacing.setVisible(False)
+
+    def _build_frame(self) -> None:
+        self.frame = QSpinBox()
+        self.frame.setRange(0, 9999)
+        self.frame.setPrefix("frame ")
+        self.frame.setToolTip("Which frame of the 4-D file, counted from 0.")
+        self.open_frame = QPushButton("Open frame")
+        self.open_frame.setToolTip("Open that frame of the same file as another scan.")
+        self.open_frame.clicked.connect(lambda: self.frame_asked.emit(self.frame.value()))
+        self.frames = row(self.frame, self.open_frame)
+        self.frames.setVisible(False)
 
     def _on_spacing(self, _: Any = None) -> None:
         self.spacing_given.emit(tuple(box.value() for box in self._mm))

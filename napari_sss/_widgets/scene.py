@@ -50,5 +50,8 @@ class Scene(Protocol):
     def show_slice(self, plane: Plane, index: int) -> None:
         """Bring a slice into view."""
 
+    def add_scan(self, layer_data: Any) -> None:
+        """Open a scan, given as a reader gives it; it becomes the scan in view."""
+
     def for_export(self) -> tuple[Volume, Any]:
         """Return the scan as it was read, and ``turn(labels)`` into its own axis order."""

@@ -126,6 +126,7 @@ class FakeScene:
         self.shown: dict[int, ObjectPrompts] = {}
         self.redrawn = []
         self.slices = []
+        self.added = []
 
     def shown_index(self):
         return 7
@@ -146,6 +147,9 @@ class FakeScene:
 
     def redraw(self, touched):
         self.redrawn.append(touched)
+
+    def add_scan(self, layer_data):
+        self.added.append(layer_data)
 
     def show_slice(self, plane, index):
         self.slices.append((plane, index))

@@ -220,3 +220,24 @@ def test_a_closed_panel_listens_no_more(viewer, opened, ramp, add_scan):
     camera_of(viewer).orientation2d = ("up", "left")
     add_scan(viewer, ramp())
     assert opened.workspace.image is not viewer.layers[-1]
+
+
+def test_another_frame_of_a_4d_file_is_opened_beside_it(
+    viewer, panel, engine, wait_until_done, add_scan, tmp_path
+):
+    import SimpleITK as sitk  # noqa: N813
+
+    from napari_sss._widgets.engine_access import TorchEngine
+
+    engine.read_frame = TorchEngine().read_frame
+    path = tmp_path / "cine.nii.gz"
+    frames = np.arange(3, dtype=np.int16)[:, None, None, None] * np.ones((4, 5, 6), np.int16)
+    sitk.WriteImage(sitk.GetImageFromArray(frames, isVector=False), str(path))
+    add_scan(viewer, read_volume(path))
+    assert panel.scan.frames.isVisible()
+    panel.scan.frame.setValue(2)
+    click(panel.scan.open_frame)
+    wait_until_done(panel)
+    assert [layer.name for layer in viewer.layers] == ["cine", "cine frame 2"]
+    assert panel.workspace.volume.array.max() == 2
+    assert panel.workspace.image is viewer.layers[1]
