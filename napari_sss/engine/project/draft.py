@@ -31,6 +31,7 @@ from napari_sss.engine.project.records import (
 from napari_sss.engine.project.state import Action, AnnotationState, RecordChange
 
 NONE: frozenset[Flag] = frozenset()
+_PROGRESS = tuple(Progress)
 
 
 class Draft:
@@ -47,6 +48,7 @@ class Draft:
         self.diff = LabelDiff.empty()
         self.touched: set[SectionKey] = set()
         self.refused = 0
+        self._progress: Progress | None = None
         self._after: dict[tuple[Table, Key], Record | None] = {}
 
     def get(self, table: Table, key: Key) -> Any:
@@ -122,21 +124,23 @@ class Draft:
         return run.key
 
     def advance(self, progress: Progress) -> None:
-        """Let the case be at least so far."""
-        order = list(Progress)
-        case = self.get(Table.CASE, 0) or self.state.case
-        if order.index(case.progress) < order.index(progress):
-            self.put(Table.CASE, 0, replace(case, progress=progress))
+        """Let the case be at least so far, if the action changes anything at all."""
+        self._progress = progress
 
     def action(self, kind: str, title: str) -> Action:
         """The action; records that stay the same are left out."""
-        changes = []
-        for (table, key), after in self._after.items():
-            before = self.state.get(table, key)
-            if before != after:
-                changes.append(RecordChange(table, key, before, after))
+        changes = self._changes()
+        if self._progress is not None and (changes or self.diff.runs):
+            case = self.get(Table.CASE, 0) or self.state.case
+            if _PROGRESS.index(case.progress) < _PROGRESS.index(self._progress):
+                self.put(Table.CASE, 0, replace(case, progress=self._progress))
+                changes = self._changes()
         touched = frozenset(self.touched)
         return Action(kind, title, self.diff, tuple(changes), touched, self.refused)
+
+    def _changes(self) -> list[RecordChange]:
+        pairs = ((*key, self.state.get(*key), after) for key, after in self._after.items())
+        return [RecordChange(*pair) for pair in pairs if pair[2] != pair[3]]
 
 
 def changed_sections(draft: Draft, diff: LabelDiff) -> Iterator[SectionKey]:
