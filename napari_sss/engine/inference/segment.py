@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_sss.engine.errors import PromptError
 from napari_sss.engine.inference.answers import SliceAnswer
 from napari_sss.engine.inference.crops import mask_box
+from napari_sss.engine.inference.guide import Guide
 from napari_sss.engine.inference.result import (
     Event,
     ObjectDone,
@@ -22,7 +23,7 @@ from napari_sss.engine.inference.result import (
     SliceMask,
 )
 from napari_sss.engine.inference.slices import SliceStack
-from napari_sss.engine.inference.tracking import Guide, correct_alone, decode_prompts, track
+from napari_sss.engine.inference.tracking import correct_alone, decode_prompts, track
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.sam2_model import Sam2Model
 from napari_sss.engine.prompts.types import Box, ObjectPrompts, Plane, PromptSet

@@ -9,15 +9,11 @@ import pytest
 import torch
 
 from napari_sss.engine.errors import Cancelled, PromptError
-from napari_sss.engine.inference.answers import SliceAnswer
+from napari_sss.engine.inference.answers import SliceAnswer, as_points
+from napari_sss.engine.inference.guide import Guide
+from napari_sss.engine.inference.merging import merged_by_slice
 from napari_sss.engine.inference.slices import SliceStack
-from napari_sss.engine.inference.tracking import (
-    Guide,
-    correct_alone,
-    decode_prompts,
-    merged_by_slice,
-    track,
-)
+from napari_sss.engine.inference.tracking import correct_alone, decode_prompts, track
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.sam2_model import Decoded
 from napari_sss.engine.prompts.types import Box, Plane, Point, Polygon, SlicePrompt, Stroke
@@ -143,9 +139,10 @@ def test_cancelling_waits_for_one_slice(stack, model):
     walk = track(stack, prompted, check=control.check)
     assert next(walk).index == 6
     control.cancel()
+    seen = model.decode.call_count
     with pytest.raises(Cancelled):
         next(walk)
-    assert model.decode.call_count == 1
+    assert model.decode.call_count == seen
 
 
 def test_a_negative_click_corrects_what_tracking_finds(stack, full, truth):
@@ -263,7 +260,8 @@ def test_tracked_slices_use_the_masks_that_the_model_was_trained_for(stack, mode
         )
         model.decode.reset_mock()
         next(track(stack, prompted))
-        assert model.decode.call_args.kwargs["multimask"] is multimask
+        tracked = [call for call in model.decode.call_args_list if call.args[2] is None]
+        assert [call.kwargs["multimask"] for call in tracked] == [multimask]
 
 
 def test_a_slice_on_which_it_is_judged_absent_ends_it(stack, model, seer):
@@ -353,3 +351,19 @@ def test_the_crop_has_room_for_the_whole_object(stack):
     prompted = decode_prompts(stack, (anchored(5),), room=room)
     assert prompted.frame.covers(room)
     assert prompted.slices[5].frame == prompted.frame
+
+
+@pytest.mark.parametrize("drawn", [True, False])
+def test_small_models_are_told_the_box_of_the_slice_before(stack, model, seer, drawn):
+    model.architecture = model.architecture.model_copy(update={"drawn_prompts": drawn})
+    prompted = decode_prompts(stack, (anchored(5),))
+    model.decode.reset_mock()
+    assert next(track(stack, prompted)).index == 6
+    asked = [call.args[2] for call in model.decode.call_args_list]
+    assert asked[0] is None
+    assert len(asked) == (2 if drawn else 1)
+    if drawn:
+        # The block's edges in the crop: as the anchor's own box was.
+        expected = as_points(anchored(6), prompted.frame, model.image_size)
+        assert torch.equal(asked[1].coordinates, expected.coordinates)
+        assert torch.equal(asked[1].labels, expected.labels)
