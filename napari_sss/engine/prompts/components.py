@@ -73,12 +73,9 @@ def find_components(mask: NDArray[Any], connectivity: Connectivity = 26) -> Comp
 
 
 def keep_components(
-    mask: NDArray[np.bool_],
-    least_voxels: float = 0,
-    seeds: NDArray[np.bool_] | None = None,
-    connectivity: Connectivity = 26,
+    mask: NDArray[np.bool_], least_voxels: float, connectivity: Connectivity = 26
 ) -> NDArray[np.bool_]:
-    """The mask without its small components, or without those that hold no seed.
+    """The mask without its small components.
 
     Parameters
     ----------
@@ -86,17 +83,11 @@ def keep_components(
         What to clean; untouched.
     least_voxels : float
         Components of fewer voxels go.
-    seeds : (Z, Y, X) bool array, optional
-        Where given, components without any seed go too (hysteresis).
     connectivity : {6, 18, 26}
         Voxels that count as neighbours.
     """
     found = find_components(mask, connectivity)
     keep = found.voxels >= least_voxels
-    if seeds is not None:
-        seeded = np.zeros(len(keep), dtype=bool)
-        seeded[np.unique(found.labels[seeds])] = True
-        keep &= seeded
     keep[0] = False
     return keep[found.labels]
 

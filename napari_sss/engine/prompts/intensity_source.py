@@ -19,7 +19,7 @@ from napari_sss.engine.prompts.morphology import close, dilate, open_
 from napari_sss.engine.prompts.presets import DenseTissue, TissuePreset
 from napari_sss.engine.prompts.separation import separate
 from napari_sss.engine.prompts.working_grid import WorkingGrid
-from napari_sss.engine.volumes.grid import Vector3
+from napari_sss.engine.volumes.grid import Grid, Vector3
 from napari_sss.engine.volumes.region import Region
 from napari_sss.engine.volumes.volume import Volume
 
@@ -28,6 +28,9 @@ from napari_sss.engine.volumes.volume import Volume
 _SEPARATION_BLOCK_MM = 2.5
 _EROSION_STEP_MM = 1.5
 _STEPS = 5
+
+# Noise and calcifications reach the HU of a seed too, in specks.
+_LEAST_SEED_ML = 0.1
 
 # The largest value of 12 bits: metal beyond it would shine into its surroundings when blurred.
 _BRIGHTEST_HU = 3071
@@ -115,33 +118,45 @@ class IntensitySource:
         control: JobControl,
     ) -> NDArray[Any]:
         """The tissue in the box."""
-        preset, spacing = self.preset, volume.grid.spacing
-        low, high = self._limits(volume)
+        grid = volume.grid
         array = volume.array[box]
-        if preset.modality == "CT":
+        if self.preset.modality == "CT":
             array = np.minimum(array, _BRIGHTEST_HU)
-        intensities = smoothed(array, preset.smoothing_mm, spacing)
+        intensities = smoothed(array, self.preset.smoothing_mm, grid.spacing)
+        low, high = self._limits(volume)
         mask = (intensities >= low) & (intensities <= high)
         control.report("candidates", 1, _STEPS)
         if inside is not None:
             mask &= inside
-        if preset.exclude is not None:
-            mask &= ~_dense(array, preset.exclude, spacing)
+        if self.preset.exclude is not None:
+            mask &= ~_dense(array, self.preset.exclude, grid.spacing)
         control.report("candidates", 2, _STEPS)
+        if self.preset.seed is not None:
+            mask &= self._near_seeds(mask & (intensities >= self.preset.seed), grid)
+        control.report("candidates", 3, _STEPS)
+        mask = self._cleaned(mask, inside, grid)
+        control.report("candidates", 4, _STEPS)
+        if self.preset.separation is None:
+            return mask
+        return self._separated(mask, grid.spacing, control)
+
+    def _near_seeds(self, seeds: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+        """All that lies within reach of a seed that is no speck."""
+        seeds = keep_components(seeds, _LEAST_SEED_ML / grid.voxel_ml)
+        return dilate(seeds, self.preset.seed_reach_mm, grid.spacing)
+
+    def _cleaned(
+        self, mask: NDArray[np.bool_], inside: NDArray[np.bool_] | None, grid: Grid
+    ) -> NDArray[np.bool_]:
+        """The mask closed, opened and rid of parts that are too small."""
+        preset = self.preset
         if preset.closing_mm:
-            mask = close(mask, preset.closing_mm, spacing)
+            mask = close(mask, preset.closing_mm, grid.spacing)
             if inside is not None:
                 mask &= inside
         if preset.opening_mm:
-            mask = open_(mask, preset.opening_mm, spacing)
-        control.report("candidates", 3, _STEPS)
-        mask = keep_components(
-            mask,
-            (preset.constraints.min_volume_ml or 0.0) / volume.grid.voxel_ml,
-            seeds=None if preset.seed is None else mask & (intensities >= preset.seed),
-        )
-        control.report("candidates", 4, _STEPS)
-        return mask if preset.separation is None else self._separated(mask, spacing)
+            mask = open_(mask, preset.opening_mm, grid.spacing)
+        return keep_components(mask, (preset.constraints.min_volume_ml or 0.0) / grid.voxel_ml)
 
     def _limits(self, volume: Volume) -> tuple[float, float]:
         """The range in the volume's own units."""
@@ -152,7 +167,9 @@ class IntensitySource:
             high = None if high is None else float(np.percentile(sample, high))
         return -np.inf if low is None else low, np.inf if high is None else high
 
-    def _separated(self, mask: NDArray[np.bool_], spacing: Vector3) -> NDArray[np.uint16]:
+    def _separated(
+        self, mask: NDArray[np.bool_], spacing: Vector3, control: JobControl
+    ) -> NDArray[np.uint16]:
         """Labels of the mask's objects."""
         rules, limits = self.preset.separation, self.preset.constraints
         if rules is None or not mask.any():
@@ -168,6 +185,7 @@ class IntensitySource:
             (limits.min_volume_ml or 0.0) / block_ml,
             np.inf if limits.max_volume_ml is None else limits.max_volume_ml / block_ml,
             rules.min_isolation,
+            control,
         )
         if grid.is_fine:
             return labels

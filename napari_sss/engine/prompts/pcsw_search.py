@@ -149,7 +149,12 @@ class Search:
         own = graph.subgraph(nodes[(nodes >= span[0]) & (nodes < span[1])])
         config = self.config
         window = fullest_accepted_window(
-            own, sections.corner[0], self.grid.shape[0], config.tau, config.window_order
+            own,
+            sections.corner[0],
+            self.grid.shape[0],
+            config.tau,
+            config.window_order,
+            self.control,
         )
         if window is None:
             return None

@@ -76,16 +76,19 @@ class TissuePreset(BaseModel):
         0.0, ge=0, title="Smoothing", description="Sigma of a Gaussian, against noise."
     )
     exclude: DenseTissue | None = Field(None, title="Leave out")
+    seed: float | None = Field(
+        None,
+        title="Seed",
+        description="Only what lies near a part of this HU or more counts.",
+    )
+    seed_reach_mm: float = Field(
+        0.0, ge=0, title="Reach of seeds", description="How near to a seed it must lie."
+    )
     closing_mm: float = Field(
         0.0, ge=0, title="Closing", description="Fills gaps up to twice as wide."
     )
     opening_mm: float = Field(
         0.0, ge=0, title="Opening", description="Removes what is thinner than twice this."
-    )
-    seed: float | None = Field(
-        None,
-        title="Seed",
-        description="A connected part counts only if it reaches this HU somewhere.",
     )
     separation: Separation | None = Field(None, title="Separation")
     constraints: PhysicalConstraints = Field(
@@ -131,12 +134,14 @@ _PRESETS = (
         class_name="bone",
         reference=(
             "Trabecular bone of L1 measures 90 to 160 HU (Pickhardt et al., Ann Intern Med "
-            "158:588, 2013), cortical bone 300 to 3000 HU; marrow lies below and is closed."
+            "158:588, 2013), cortical bone 300 to 3000 HU and never far from it; marrow lies "
+            "below and is closed."
         ),
         intensity_range=(120, None),
         smoothing_mm=0.5,
-        closing_mm=6.0,
         seed=250,
+        seed_reach_mm=8.0,
+        closing_mm=6.0,
         constraints=PhysicalConstraints(min_volume_ml=1.0),
         keep="candidate",
         window="bone",

@@ -2,8 +2,10 @@
 
 Kidney and spleen part when a few millimetres are eroded; liver and right kidney only after
 more, which would leave nothing of a thin organ. So a ladder of erosions is climbed. The
-pieces of each rung, grown back, are the nodes of a tree (a piece lies inside one piece of
-the rung before), and of each branch the pieces are kept that stand most by themselves.
+pieces of each rung, grown back, are the nodes of a tree: a piece lies inside one piece of
+the rung before. A piece is taken apart where that leaves at least two parts that are much
+thicker than what was eroded, so that they hung together by a neck; of the rungs at which a
+part is one, the one is taken where it stands most by itself.
 """
 
 from __future__ import annotations
@@ -14,22 +16,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.prompts.components import find_components
 from napari_sss.engine.volumes.grid import Vector3
 
-# A piece is split when its parts stand nearly as free as itself: each erosion rounds off
-# more of a piece, which counts against the parts although they are cut at a neck.
-_SPLIT_BIAS = 0.9
+# Parts are told apart when the erosion that did it is at most this share of the thinner
+# part's radius: a neck, and not a waist.
+_NECK = 0.7
 
 
 @dataclass
 class _Piece:
-    """A piece of one rung; ``isolation`` is the free share of its surface, 0 to 1."""
+    """A piece of one rung.
+
+    ``isolation`` is the free share of its surface, 0 to 1; ``slenderness`` the erosion's
+    depth as a share of the piece's radius, which is the largest depth in it.
+    """
 
     rung: int
     label: int
     voxels: int
     isolation: float
+    slenderness: float
     children: list[_Piece] = field(default_factory=list)
 
 
@@ -48,6 +56,7 @@ def separate(
     min_voxels: float = 0.0,
     max_voxels: float = np.inf,
     min_isolation: float = 0.5,
+    control: JobControl | None = None,
 ) -> NDArray[np.uint16]:
     """Label the organs that a mask of touching organs consists of.
 
@@ -63,6 +72,8 @@ def separate(
         Pieces of other sizes are never kept; too large ones are taken apart further.
     min_isolation : float
         Least share of a piece's surface that borders on no other voxel of the mask.
+    control : JobControl, optional
+        Asked at each depth whether to stop.
 
     Returns
     -------
@@ -71,9 +82,10 @@ def separate(
     """
     rungs: list[_Rung] = []
     pieces: list[list[_Piece]] = []
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1), sampling=spacing)
-    depth = depth[1:-1, 1:-1, 1:-1]
+    depth = _depth(mask, spacing)
     for number, erosion in enumerate(erosions):
+        if control is not None:
+            control.check()
         cores = find_components(depth > erosion, connectivity=6)
         if not cores.count:
             break
@@ -81,16 +93,17 @@ def separate(
         grown = _grown_back(labels, mask, spacing, erosion)
         voxels = np.bincount(grown.ravel(), minlength=cores.count + 1)
         isolation = free_surface_share(grown, mask, spacing)
+        radius = ndimage.maximum(depth, labels, np.arange(cores.count + 1))
         rungs.append(_Rung(labels, grown))
         pieces.append(
             [
-                _Piece(number, label, int(voxels[label]), float(isolation[label]))
-                for label in range(1, cores.count + 1)
+                _Piece(number, n, int(voxels[n]), float(isolation[n]), erosion / radius[n])
+                for n in range(1, cores.count + 1)
             ]
         )
     _link(rungs, pieces)
-    limits = (min_voxels, max_voxels, min_isolation)
-    kept = [best for root in (pieces[0] if pieces else []) for best in _best(root, limits)[0]]
+    limits = _Limits(min_voxels, max_voxels, min_isolation)
+    kept = [best for root in (pieces[0] if pieces else []) for best in _best(root, limits)]
     separated = np.zeros(mask.shape, dtype=np.uint16)
     kept.sort(key=lambda piece: -piece.voxels)
     for value, piece in enumerate(kept[: np.iinfo(np.uint16).max], start=1):
@@ -132,6 +145,17 @@ def free_surface_share(
     return free / np.maximum(free + cut, 1e-12)
 
 
+def _depth(mask: NDArray[np.bool_], spacing: Vector3) -> NDArray[np.float64]:
+    """How deep each voxel lies in the mask, mm.
+
+    Beyond the array's ends nothing is known: an organ that the scan cuts off is not taken
+    to end there.
+    """
+    if mask.all():
+        return np.full(mask.shape, np.inf)
+    return ndimage.distance_transform_edt(mask, sampling=spacing)
+
+
 def _grown_back(
     cores: NDArray[np.int64], mask: NDArray[np.bool_], spacing: Vector3, erosion: float
 ) -> NDArray[np.int64]:
@@ -157,15 +181,27 @@ def _link(rungs: list[_Rung], pieces: list[list[_Piece]]) -> None:
             pieces[number - 1][int(parent[piece.label]) - 1].children.append(piece)
 
 
-def _best(piece: _Piece, limits: tuple[float, float, float]) -> tuple[list[_Piece], float]:
-    """The pieces to keep of a branch, and their mean isolation weighted by size."""
-    branches = [_best(child, limits) for child in piece.children]
-    below = [kept for chosen, _ in branches for kept in chosen]
-    size = sum(kept.voxels for kept in below)
-    score = sum(kept.isolation * kept.voxels for kept in below) / size if size else 0.0
-    min_voxels, max_voxels, min_isolation = limits
-    allowed = min_voxels <= piece.voxels <= max_voxels and piece.isolation >= min_isolation
-    bias = _SPLIT_BIAS if len(below) > 1 else 1.0
-    if allowed and piece.isolation * bias >= score:
-        return [piece], piece.isolation
-    return below, score
+@dataclass(frozen=True)
+class _Limits:
+    """What a piece must keep to be an object."""
+
+    min_voxels: float
+    max_voxels: float
+    min_isolation: float
+
+    def allow(self, piece: _Piece) -> bool:
+        """Whether the piece keeps them."""
+        size_fits = self.min_voxels <= piece.voxels <= self.max_voxels
+        return size_fits and piece.isolation >= self.min_isolation
+
+
+def _best(piece: _Piece, limits: _Limits) -> list[_Piece]:
+    """The pieces to keep of a branch."""
+    branches = [(child, _best(child, limits)) for child in piece.children]
+    below = [kept for _, found in branches for kept in found]
+    parts = [child for child, found in branches if found and child.slenderness <= _NECK]
+    taken_apart = len(parts) > 1 or any(len(found) > 1 for _, found in branches)
+    stands_freer = all(piece.isolation >= kept.isolation for kept in below)
+    if limits.allow(piece) and stands_freer and not taken_apart:
+        return [piece]
+    return below

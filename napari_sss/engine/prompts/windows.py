@@ -131,6 +131,7 @@ def fullest_accepted_window(
     slice_count: int,
     tau: float,
     order: WindowOrder,
+    control: JobControl | None = None,
 ) -> Window | None:
     """The search for one object: of the first length with C >= tau, the fullest window.
 
@@ -142,10 +143,12 @@ def fullest_accepted_window(
     ----------
     graph : SliceGraph
         The object alone.
-    first_slice, slice_count, tau, order
+    first_slice, slice_count, tau, order, control
         As for :func:`first_accepted_window`.
     """
     for length in window_lengths(slice_count, order):
+        if control is not None:
+            control.check()
         found = _fullest_of_length(graph, first_slice, slice_count, tau, length)
         if found is not None:
             return found

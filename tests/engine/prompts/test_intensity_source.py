@@ -100,6 +100,17 @@ def test_bone_is_found_with_its_marrow_and_without_the_table() -> None:
     assert not bone[:, 84:86].any()
 
 
+def test_bone_is_not_found_in_an_enhanced_organ() -> None:
+    """Noise lifts an organ of 110 HU over bone's threshold in places, far from any bone."""
+    volume = _abdomen()
+    rng = np.random.default_rng(1)
+    array = volume.array.copy()
+    array[_LEFT] = rng.normal(110, 25, np.count_nonzero(_LEFT))
+    bone = _mask("bone", Volume(array, _GRID, "CT"))
+    assert np.count_nonzero(array[_LEFT] > 120) > 0.3 * np.count_nonzero(_LEFT)
+    assert np.count_nonzero(bone[_LEFT]) < 0.05 * np.count_nonzero(_LEFT)
+
+
 def test_lung_is_found_and_the_air_around_is_not() -> None:
     objects = _objects("lung", _abdomen())
     assert len(objects) == 1

@@ -84,6 +84,44 @@ def test_organs_are_objects_of_their_own(
     assert _box_iou(prompt.box, box_of(truth[prompt.index])) >= iou
 
 
+@pytest.fixture(scope="module")
+def enhanced(test_data: Path) -> tuple[Volume, NDArray[np.integer]]:
+    """A slab of 40 mm of another patient in the venous phase, with its labels."""
+    scan = _canonical(read_volume(test_data / "ct" / "example_ct_dicom"))
+    labels = _canonical(read_volume(test_data / "ct" / "example_seg_dicom.nii.gz"))
+    np.testing.assert_allclose(scan.grid.affine, labels.grid.affine, atol=1e-2)
+    return scan, labels.array
+
+
+@pytest.mark.parametrize("organ", [_SPLEEN, _LIVER])
+def test_organs_with_contrast_and_cut_off_by_the_scan(
+    organ: int, enhanced: tuple[Volume, NDArray[np.integer]]
+) -> None:
+    scan, labels = enhanced
+    preset = tissue_preset("soft-tissue")
+    (coarse,) = IntensitySource(preset).candidates(scan).values()
+    config = PcswConfig(constraints=preset.constraints)
+    found = pcsw(coarse, scan.grid, config, class_name="organ", intensities=scan.array)
+    truth = labels == organ
+    best = max(found, key=lambda f: _dice(f.region.to_array(truth.shape), truth))
+    assert _dice(best.region.to_array(truth.shape), truth) >= 0.8
+    (prompt,) = best.prompts.prompts
+    assert prompt.box is not None
+    assert _box_iou(prompt.box, box_of(truth[prompt.index])) >= 0.6
+
+
+def test_bone_leaves_enhanced_organs_out(
+    enhanced: tuple[Volume, NDArray[np.integer]],
+) -> None:
+    scan, labels = enhanced
+    (coarse,) = IntensitySource(tissue_preset("bone")).candidates(scan).values()
+    for organ in (_SPLEEN, _LIVER):
+        inside = labels == organ
+        assert np.count_nonzero(coarse[inside]) < 0.02 * np.count_nonzero(inside)
+    bones = np.isin(labels, _BONES)
+    assert np.count_nonzero(coarse[bones]) > 0.95 * np.count_nonzero(bones)
+
+
 def test_the_lung_bases(scan: Volume, labels: NDArray[np.integer]) -> None:
     """Both lower lobes' bases, although bowel gas has the same threshold and more volume."""
     preset = tissue_preset("lung")
