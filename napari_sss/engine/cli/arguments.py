@@ -25,6 +25,11 @@ def add_image_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="a NIfTI, NRRD, MHA or DICOM file, or the folder of a DICOM series",
     )
+    add_reading_arguments(parser)
+
+
+def add_reading_arguments(parser: argparse.ArgumentParser) -> None:
+    """What files may not tell about the scans in them."""
     group = parser.add_argument_group("reading")
     group.add_argument("--series", metavar="UID", help="which series of a DICOM folder to read")
     group.add_argument(

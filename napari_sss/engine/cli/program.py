@@ -19,6 +19,7 @@ from napari_sss.engine.cli import (
     predict,
     presets,
     pretrain,
+    project,
     segment,
     train,
 )
@@ -33,6 +34,7 @@ COMMANDS: tuple[ModuleType, ...] = (
     segment,
     models,
     presets,
+    project,
     train,
     predict,
     evaluate,

@@ -175,6 +175,13 @@ class CaseSession(Session):
                 also=diff.box(self.state.shape),
             )
 
+    def import_objects(
+        self, regions: Mapping[int, tuple[int, Region]], policy: OverwritePolicy | None = None
+    ) -> Applied:
+        """Enter masks from elsewhere: class id and voxels by new, free object ids."""
+        policy = policy or OverwritePolicy()
+        return self.act(lambda s: mask_actions.import_objects(s, regions, policy))
+
     def anchors(self, object_id: int, plane: Plane) -> tuple[int, ...]:
         """Slices of a plane where a person accepted this object; propagation starts there."""
         return anchors(self.state, object_id, plane)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from napari_sss.engine.project.errors import ClassInUseError, ProjectError
-from napari_sss.engine.project.records import ClassRecord, Table
+from napari_sss.engine.project.records import ClassRecord, ObjectRecord, Table
 from napari_sss.engine.project.state import RecordChange
 
 MAX_CLASS = 254
@@ -150,25 +150,57 @@ def applicable(
     (tuple of RecordChange, tuple of str)
         What to apply, and what the user should know.
     """
-    fitting, notes = [], []
+    fitting: list[RecordChange] = []
+    notes: list[str] = []
     for change in changes:
-        if change.table is not Table.CLASS or not isinstance(change.key, int):
-            fitting.append(change)
+        if change.table is not Table.CLASS:
+            back = _brought_back(change, classes, notes)
+            fitting += [*(c for c in back if c not in fitting), change]
             continue
-        now = classes.get(change.key)
-        name = now.name if now is not None else str(change.key)
-        gone = now is None or now.removed
-        if now != change.before and not (change.before is None and gone):
-            notes.append(f"The class {name!r} was changed since and stays as it is.")
-            continue
-        after = change.after
-        if after is None and now is not None:
-            if users_elsewhere(change.key):
-                notes.append(f"The class {name!r} is used in other cases and stays.")
-                continue
-            after = replace(now, removed=True)
-        fitting.append(RecordChange(Table.CLASS, change.key, now, after))
-    return tuple(fitting), tuple(notes)
+        fitting += _fitted(change, classes, users_elsewhere, notes)
+    return tuple(fitting), tuple(dict.fromkeys(notes))
+
+
+def _fitted(
+    change: RecordChange,
+    classes: Mapping[int, ClassRecord],
+    users_elsewhere: Callable[[int], Mapping[str, int]],
+    notes: list[str],
+) -> list[RecordChange]:
+    """A change of the class table itself, fitted to what it is now; none where it cannot be."""
+    assert isinstance(change.key, int)
+    now, after = classes.get(change.key), change.after
+    name = now.name if now is not None else str(change.key)
+    gone = now is None or now.removed
+    if now != change.before and not (change.before is None and gone):
+        notes.append(f"The class {name!r} was changed since and stays as it is.")
+        return []
+    if after is None and now is not None:
+        if users_elsewhere(change.key):
+            notes.append(f"The class {name!r} is used in other cases and stays.")
+            return []
+        after = replace(now, removed=True)
+    return [RecordChange(Table.CLASS, change.key, now, after)]
+
+
+def _brought_back(
+    change: RecordChange, classes: Mapping[int, ClassRecord], notes: list[str]
+) -> list[RecordChange]:
+    """The change that shows a removed class again, because an object of it comes back."""
+    record = change.after
+    if not isinstance(record, ObjectRecord):
+        return []
+    known = classes[record.class_id]
+    if not known.removed or known.merged_into is not None:
+        return []
+    shown = visible(classes)
+    name, number = known.name, 2
+    while any(other.name == name for other in shown):
+        name, number = f"{known.name} ({number})", number + 1
+    key = "" if any(other.key == known.key for other in shown) else known.key
+    notes.append(f"The class {name!r} is back, as an object of it is.")
+    after = replace(known, removed=False, name=name, key=key)
+    return [RecordChange(Table.CLASS, known.id, known, after)]
 
 
 def _check(classes: Mapping[int, ClassRecord], record: ClassRecord) -> None:

@@ -1,0 +1,276 @@
+"""How a case's masks were made, as plain content: enough to trust them and to make them again.
+
+Who made what, on which slice, with which prompts and which model; voxels that no model will
+give again (painted, operated on, cut by a neighbour) are stored as such. No name, no path and
+no patient: a scan is known by the SHA-256 of its content.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+from napari_sss.engine.project.cases import Case
+from napari_sss.engine.project.diff import LabelDiff
+from napari_sss.engine.project.errors import ProjectError
+from napari_sss.engine.project.guard import cut_for, slice_indices
+from napari_sss.engine.project.masks import class_names, class_of
+from napari_sss.engine.project.record_codec import encode_key
+from napari_sss.engine.project.records import (
+    ObjectRecord,
+    Review,
+    SectionKey,
+    SectionRecord,
+    Table,
+)
+from napari_sss.engine.project.state import AnnotationState
+from napari_sss.engine.project.voxels import fill
+from napari_sss.engine.prompts.promptfile import prompts_from_dict, prompts_to_dict
+from napari_sss.engine.prompts.types import ObjectPrompts, PromptSet
+from napari_sss.engine.volumes.region import Region
+
+FORMAT = "napari-sss annotation"
+VERSION = 1
+
+_PACKAGES = ("napari-sss", "torch", "sam2", "numpy", "scipy", "scikit-image", "SimpleITK")
+
+
+def provenance(
+    case: Case, state: AnnotationState, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    """The content of an annotation's sidecar.
+
+    Parameters
+    ----------
+    case : Case
+        The scan; of it only content and geometry are told.
+    state : AnnotationState
+        Its annotation.
+    seconds : mapping
+        Time spent, as ``Project.seconds_spent`` gives it.
+    """
+    grid = case.grid
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "source": {
+            "sha256": case.fingerprint,
+            "frame": case.reading.frame,
+            "modality": case.modality,
+        },
+        "grid": {
+            "shape_zyx": list(grid.shape),
+            "spacing_zyx_mm": list(grid.spacing),
+            "origin_xyz_lps_mm": list(grid.origin),
+            "direction": list(grid.direction),
+        },
+        "classes": class_names(state.classes),
+        "case": {
+            "status": state.case.status(parked=False).value,
+            "flags": sorted(flag.value for flag in state.case.flags),
+            "seconds": round(sum(seconds.values()), 1),
+        },
+        "slices": [
+            {
+                "plane": key.plane.name.lower(),
+                "index": key.index,
+                "review": record.review.value,
+                "flags": sorted(flag.value for flag in record.flags),
+            }
+            for key, record in state.slices.items()
+        ],
+        "objects": [
+            _object(state, record, seconds) for _, record in sorted(state.objects.items())
+        ],
+        "runs": {key: asdict(run) for key, run in state.runs.items()},
+        "prompts": _prompts(case, state),
+        "stored": base64.b64encode(_stored(state).to_bytes()).decode("ascii"),
+        "labels_sha256": labels_sha256(state.labels),
+        "software": _software(),
+        "notice": "Made with a research tool. Not for clinical use.",
+    }
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What a sidecar says about making its masks again.
+
+    Parameters
+    ----------
+    prompts : PromptSet
+        What to give to the model.
+    runs : mapping
+        How the model was used.
+    fingerprint : str
+        SHA-256 of the scan.
+    """
+
+    prompts: PromptSet
+    runs: Mapping[str, Mapping[str, Any]]
+    fingerprint: str
+    _content: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, content: Mapping[str, Any]) -> Replay:
+        """Read a sidecar's content.
+
+        Raises
+        ------
+        ProjectError
+            If it is no annotation's sidecar, or of a newer version.
+        """
+        if content.get("format") != FORMAT or content.get("version") != VERSION:
+            raise ProjectError(
+                "This is not the sidecar of an annotation that can be replayed.",
+                f'Give a JSON file that says "format": "{FORMAT}", version {VERSION}.',
+            )
+        prompts = prompts_from_dict(content["prompts"])
+        source = content["source"]["sha256"]
+        return cls(prompts, content["runs"], source, content)
+
+    def labels(self, made: Mapping[int, Region]) -> Any:
+        """The object ids (Z, Y, X) of the annotation.
+
+        Parameters
+        ----------
+        made : mapping
+            What the model gave for each object's prompts.
+        """
+        z, y, x = self._content["grid"]["shape_zyx"]
+        state = AnnotationState((z, y, x))
+        for entry in self._content["objects"]:
+            region = made.get(entry["id"])
+            if region is not None and region.mask.size:
+                kept = _without(region, entry)
+                fill(state, kept, entry["id"]).apply(state.labels)
+        stored = LabelDiff.from_bytes(base64.b64decode(self._content["stored"]))
+        flat = state.labels.reshape(-1)
+        flat[stored.indices()] = np.repeat(stored.after, stored.lengths)
+        return state.labels
+
+    def is_same(self, labels: Any) -> bool:
+        """Whether these object ids (Z, Y, X) are those of the annotation, voxel by voxel."""
+        return labels_sha256(labels) == self._content["labels_sha256"]
+
+
+def labels_sha256(labels: Any) -> str:
+    """SHA-256 of an array of object ids, as little-endian 16-bit numbers in C order."""
+    return hashlib.sha256(np.ascontiguousarray(labels, dtype="<u2").data).hexdigest()
+
+
+def _object(
+    state: AnnotationState, record: ObjectRecord, seconds: Mapping[str, float]
+) -> dict[str, Any]:
+    sections = sorted(state.sections_of(record.id), key=lambda item: item[0].index)
+    spent = sum(s for key, s in seconds.items() if key.startswith(f"{record.id}/"))
+    return {
+        "id": record.id,
+        "class": class_of(state, record).name,
+        "plane": record.plane.name.lower(),
+        "review": record.review.value,
+        "accepted": _is_accepted(state, record),
+        "flags": sorted(flag.value for flag in record.flags),
+        "confidence": record.confidence,
+        "seconds": round(spent, 1),
+        "sections": [_section(state, record, *item, seconds) for item in sections],
+    }
+
+
+def _section(
+    state: AnnotationState,
+    owner: ObjectRecord,
+    key: SectionKey,
+    made: SectionRecord,
+    seconds: Mapping[str, float],
+) -> dict[str, Any]:
+    whole_slice = state.slices.get(key.slice_key)
+    accepted = (
+        _is_accepted(state, owner)
+        or made.review is Review.ACCEPTED
+        or (whole_slice is not None and whole_slice.review is Review.ACCEPTED)
+    )
+    return {
+        "index": key.index,
+        "plane": key.plane.name.lower(),
+        "made_by": made.maker.value,
+        "run": made.run,
+        "confidence": made.confidence,
+        "stored": made.edited,
+        "accepted": accepted,
+        "flags": sorted(flag.value for flag in made.flags),
+        "seconds": round(seconds.get(encode_key(Table.SECTION, key), 0.0), 1),
+    }
+
+
+def _is_accepted(state: AnnotationState, record: ObjectRecord) -> bool:
+    if record.review is Review.REJECTED:
+        return False
+    return Review.ACCEPTED in (record.review, state.case.review)
+
+
+def _prompts(case: Case, state: AnnotationState) -> dict[str, Any]:
+    """The prompts as a prompt file holds them; masks are stored voxels instead."""
+    objects = []
+    for object_id, record in sorted(state.objects.items()):
+        given = [replace(p, mask=None) for p in state.prompts_of(object_id)]
+        drawn = tuple(p for p in given if p.box or p.points or p.strokes or p.polygons)
+        if drawn:
+            name = class_of(state, record).name
+            objects.append(ObjectPrompts(object_id, name, drawn, record.confidence))
+    return prompts_to_dict(PromptSet(tuple(objects), case.reading.frame))
+
+
+def _stored(state: AnnotationState) -> LabelDiff:
+    """Voxels of all sections that a model alone will not give again."""
+    parts = []
+    for object_id, record in state.objects.items():
+        axis = record.plane.axis
+        edited = [k.index for k, made in state.sections_of(object_id) if made.edited]
+        whole = not any(k.object_id == object_id for k in state.prompts)
+        region = state.region(object_id)
+        if not region.mask.size or not (edited or whole):
+            continue
+        diff = cut_for(_from_nothing(state, region, object_id), state.shape, {axis})
+        if not whole:
+            diff = diff.only(np.isin(slice_indices(diff, state.shape, axis), edited))
+        parts.append(diff)
+    return LabelDiff.chain(parts)
+
+
+def _from_nothing(state: AnnotationState, region: Region, value: int) -> LabelDiff:
+    zeros = np.zeros(region.mask.shape, dtype=np.uint16)
+    filled = np.where(region.mask, np.uint16(value), zeros)
+    return LabelDiff.between(zeros, filled, region.offset, state.shape)
+
+
+def _without(region: Region, entry: Mapping[str, Any]) -> Region:
+    """A model's answer without the sections that are stored."""
+    from napari_sss.engine.prompts.types import Plane
+
+    axis = Plane[entry["plane"].upper()].axis
+    mask = region.mask.copy()
+    planes = np.moveaxis(mask, axis, 0)
+    for section in entry["sections"]:
+        place = section["index"] - region.offset[axis]
+        if section["stored"] and 0 <= place < len(planes):
+            planes[place] = False
+    return Region(region.offset, mask)
+
+
+def _software() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
