@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from psygnal import Signal
 
 from napari_sss._layers.mask_painter import Touched
 from napari_sss.engine.volumes.grid import Shape3
@@ -36,6 +37,9 @@ class MasksLayer:
         user takes it.
     """
 
+    painted = Signal(tuple)
+    """Emitted with the ids of the objects that a person's brush has enlarged or cut."""
+
     def __init__(
         self,
         viewer: Any,
@@ -63,6 +67,7 @@ class MasksLayer:
                 opacity=0.5,
                 **self._placement,
             )
+            self._layer.events.paint.connect(self._on_paint)
         if self._layer not in self._viewer.layers:
             active = self._viewer.layers.selection.active
             self._viewer.add_layer(self._layer)
@@ -86,6 +91,13 @@ class MasksLayer:
             self._layer.refresh(thumbnail=False, highlight=False, extent=False)
         self._touched = None
         return False
+
+    def _on_paint(self, event: Any) -> None:
+        """Say whose voxels a stroke of the brush has changed."""
+        ids: set[int] = set()
+        for *_, before, after in event.value:  # the rest says where, in ways that vary
+            ids.update(int(i) for values in (before, after) for i in np.unique(values))
+        self.painted.emit(tuple(sorted(ids - {0})))
 
     def _in_view(self, touched: Touched) -> bool:
         dims = self._viewer.dims

@@ -95,7 +95,7 @@ class PromptLayers:
         for object_id in gone:
             del self._known[object_id]
         self._known.update({o.id: o for o in objects})
-        self._highest_id = max(self._known, default=0)
+        self._highest_id = max([self._highest_id, *self._known])
         boxes, points = rows_of(objects)
         self._to_add = (
             [row for row in self._to_add[0] if row.object_id not in gone] + boxes,
@@ -127,6 +127,10 @@ class PromptLayers:
         if self._layers is not None:
             with self._quietly() as (boxes, _):
                 boxes.write_labels({object_id: self._known[object_id]})
+
+    def reserve(self, object_id: int) -> None:
+        """Let objects that a person adds have ids above this one."""
+        self._highest_id = max(self._highest_id, object_id)
 
     def select(self, object_id: int) -> None:
         """Make an object's boxes ready to be dragged, and let new points be its own."""

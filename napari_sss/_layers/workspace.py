@@ -50,6 +50,8 @@ class Workspace:
     """See :attr:`PromptLayers.edited`."""
     removed = Signal(tuple)
     """See :attr:`PromptLayers.removed`."""
+    painted = Signal(tuple)
+    """See :attr:`MasksLayer.painted`."""
     refused = Signal(SSSError)
     """A layer or a prompt cannot be used."""
 
@@ -151,6 +153,8 @@ class Workspace:
         masks = MasksLayer(self.viewer, shape, placement, scan.metadata)
         prompts.edited.connect(lambda objects: self.edited.emit(objects))
         prompts.removed.connect(lambda ids: self.removed.emit(ids))
+        masks.painted.connect(lambda ids: self.painted.emit(ids))
+        masks.painted.connect(lambda ids: prompts.reserve(max(ids, default=0)))
         prompts.refused.connect(lambda error: self.refused.emit(error))
         self._open[id(layer)] = OpenScan(layer, scan, prompts, masks)
         return self._open[id(layer)]

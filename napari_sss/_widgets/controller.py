@@ -172,7 +172,6 @@ class SegmentationController:
             return
         request = replace(request, first_index=self._scene.shown_index(), window=self.window)
         replaced = self.objects.replaceable_ids()
-        kept = {row.id for row in self.objects.rows} - set(replaced)
 
         def segment(model: Any, *stream_and_control: Any) -> Any:
             return self._engine.auto_segment(volume, model, request, *stream_and_control)
@@ -182,7 +181,7 @@ class SegmentationController:
             "auto-prompt",
             replaced,
             segment,
-            id_offset=max(kept, default=0),
+            id_offset=self.objects.highest_kept_id,
             anew=False,
             on_found=former.give_way,
             on_failed=former.bring_back,

@@ -20,6 +20,7 @@ class Objects:
 
     def __init__(self) -> None:
         self._rows: dict[int, ObjectRow] = {}
+        self._painted: set[int] = set()
 
     @property
     def rows(self) -> tuple[ObjectRow, ...]:
@@ -31,9 +32,10 @@ class Objects:
         return self._rows.get(object_id)
 
     @property
-    def highest_id(self) -> int:
-        """The highest id in use, 0 if there is none."""
-        return max(self._rows, default=0)
+    def highest_kept_id(self) -> int:
+        """The highest id that a new Auto-prompt must leave alone; 0 if there is none."""
+        kept = set(self._rows) - set(self.replaceable_ids())
+        return max(kept | self._painted, default=0)
 
     def replaceable_ids(self) -> tuple[int, ...]:
         """Return the objects that no person has edited, which a new Auto-prompt may replace."""
@@ -90,6 +92,16 @@ class Objects:
                 row, class_name=class_name, state=ObjectState.EDITED
             )
             self.changed.emit(self.rows)
+
+    def paint(self, ids: Iterable[int]) -> None:
+        """Note that a person's brush has changed objects, of the table or new ones."""
+        for object_id in ids:
+            row = self._rows.get(object_id)
+            if row is None:
+                self._painted.add(object_id)
+            else:
+                self._rows[object_id] = replace(row, state=ObjectState.EDITED)
+        self.changed.emit(self.rows)
 
     def stop_waiting(self) -> None:
         """Note that the objects without a complete mask will not get one for now."""

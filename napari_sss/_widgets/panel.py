@@ -135,6 +135,7 @@ class SSSPanel(QWidget):
         workspace.images_changed.connect(self._list_scans)
         workspace.edited.connect(self._on_edited)
         workspace.removed.connect(controller.remove)
+        workspace.painted.connect(controller.objects.paint)
         workspace.refused.connect(lambda e: show_notice(Notice(Severity.WARNING, str(e))))
         controller.status_changed.connect(self._show_status)
         controller.objects.changed.connect(self.objects.show_rows)

@@ -208,3 +208,20 @@ def test_each_scan_has_masks_of_its_own(viewer, workspace):
     assert workspace.labels()[0, 0, 0] == 0
     workspace.choose(first)
     assert workspace.labels()[0, 0, 0] == 1
+
+
+def test_a_stroke_of_the_brush_is_told_with_whose_voxels_it_changed(viewer, workspace):
+    add_scan(viewer, make_volume())
+    workspace.labels()[2, :, :3] = 4
+    painted = []
+    workspace.painted.connect(painted.append)
+    masks = viewer.layers[MASKS]
+    workspace.show_slice(Plane.AXIAL, 2)
+    masks.brush_size = 1
+    masks.paint((2, 1, 1), 9)
+    assert painted == [(4, 9)]
+    workspace.current.prompts.draw_boxes()
+    viewer.layers["prompts: boxes"].add_rectangles(
+        [np.array([[2, 0, 0], [2, 0, 3], [2, 3, 3], [2, 3, 0.0]])]
+    )
+    assert [o.id for o in workspace.prompts()] == [10]  # not the painted one's number

@@ -241,6 +241,6 @@ def wait_until_done(qtbot):
     """Wait until a panel has nothing left to do."""
 
     def wait(panel):
-        qtbot.waitUntil(lambda: not panel.pending, timeout=20000)
+        qtbot.waitUntil(lambda: not panel.pending, timeout=120_000)
 
     return wait

@@ -111,6 +111,19 @@ def test_what_a_person_edited_stays_and_is_not_painted_over(bench):
     assert counts(bench.scene.array) == {2: 120, 3: 400, 4: 400}
 
 
+def test_what_a_brush_painted_stays(bench):
+    bench.controller.auto_prompt(REQUEST)
+    bench.settle()
+    bench.scene.array[30, 0, :5] = 1  # a stroke on object 1, and one of a new number
+    bench.scene.array[31, 0, :5] = 3
+    bench.controller.objects.paint([1, 3])
+    bench.controller.auto_prompt(REQUEST)
+    bench.settle()
+    # Objects 1 and 3 are kept; the new ones are 4 and 5, and 4 finds its place taken.
+    assert [row.id for row in bench.controller.objects.rows] == [1, 4, 5]
+    assert counts(bench.scene.array) == {1: 405, 3: 5, 5: 400}
+
+
 def test_a_failed_job_leaves_masks_prompts_and_table_as_they_were(bench):
     bench.controller.auto_prompt(REQUEST)
     bench.settle()
