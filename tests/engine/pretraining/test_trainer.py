@@ -27,9 +27,10 @@ CONFIG = PretrainConfig(
     clip_slices=2,
     clip_share=0.5,
     clips_from=0.0,
-    sizes=((0.0, 64), (0.5, 96)),
+    sizes=((0.0, 64),),
     validation_images=0,
 )
+GROWING = CONFIG.model_copy(update={"sizes": ((0.0, 64), (0.5, 96))})
 
 
 @pytest.fixture
@@ -46,11 +47,11 @@ def train(tmp_path, tiny_architecture):
 
 @pytest.mark.usefixtures("simple_scenes")
 def test_resuming_gives_the_same_numbers_as_no_interruption(train, tmp_path):
-    train(stream=batches(CONFIG, 0), folder="straight")
-    train(stream=islice(batches(CONFIG, 0), 3), folder="cut")
+    train(GROWING, stream=batches(GROWING, 0), folder="straight")
+    train(GROWING, stream=islice(batches(GROWING, 0), 3), folder="cut")
     assert load_checkpoint(tmp_path / "cut")[1]["step"] == 3
     torch.manual_seed(99)  # whatever else happened in the meantime
-    train(stream=batches(CONFIG, 3), folder="cut", resume=True)
+    train(GROWING, stream=batches(GROWING, 3), folder="cut", resume=True)
     straight, facts = load_checkpoint(tmp_path / "straight")
     resumed, resumed_facts = load_checkpoint(tmp_path / "cut")
     for group in ("weights", "averaged", "optimiser"):
@@ -171,14 +172,14 @@ def test_cancelling_keeps_what_was_learnt(train, tmp_path):
 
 @pytest.mark.usefixtures("simple_scenes")
 def test_the_exported_model_loads_and_answers_alike(train, discs):
-    folder = train(stream=batches(CONFIG, 0))
+    folder = train(GROWING, stream=batches(GROWING, 0))
     loaded = load_model(folder, device="cpu", precision=torch.float32)
     card = json.loads((folder / "model.json").read_text(encoding="utf-8"))
     assert loaded.image_size == 96  # the last size of the training
     assert card["licence"] == "BSD-3-Clause"
     assert card["training"]["steps"] == 6
     assert card["training"]["images"] == 12
-    trained = Trainer(CONFIG, folder, loaded.architecture)
+    trained = Trainer(GROWING, folder, loaded.architecture)
     trained.restore()
     prompts = PointPrompts(torch.tensor([[[20.0, 20.0], [70.0, 75.0]]]), torch.tensor([[2, 3]]))
     answers = []
@@ -195,7 +196,7 @@ def test_the_exported_model_loads_and_answers_alike(train, discs):
 
 @pytest.mark.usefixtures("simple_scenes")
 def test_checkpoints_are_validated_logged_and_drawn(train, tmp_path):
-    changes = {"validation_images": 4, "checkpoint_every": 1e-9, "sizes": ((0.0, 64),)}
+    changes = {"validation_images": 4, "checkpoint_every": 1e-9}
     config = CONFIG.model_copy(update=changes | {"steps": 3})
     train(config, stream=batches(config, 0))
     entries = read_entries(tmp_path / "run", VALIDATION)
@@ -210,7 +211,7 @@ def test_checkpoints_are_validated_logged_and_drawn(train, tmp_path):
 def test_validating_changes_nothing_in_the_training(train, tmp_path):
     for folder, images in (("with", 4), ("without", 0)):
         changes = {"validation_images": images, "checkpoint_every": 1e-9}
-        config = CONFIG.model_copy(update=changes | {"steps": 3, "sizes": ((0.0, 64),)})
+        config = CONFIG.model_copy(update=changes | {"steps": 3})
         train(config, folder=folder, stream=batches(config, 0))
     one, other = (load_checkpoint(tmp_path / f)[0]["weights"] for f in ("with", "without"))
     assert all(torch.equal(one[k], other[k]) for k in one)
