@@ -31,6 +31,7 @@ def prompts_of(
     jitter: float = 0.05,
     largest_share: float = 1.0,
     with_points: bool = False,
+    most: int | None = None,
 ) -> SlicePrompts | None:
     """Boxes around the cross-sections of objects.
 
@@ -46,6 +47,8 @@ def prompts_of(
         Boxes that cover more of the slice are left out.
     with_points : bool
         Add the box's centre, as the paper does.
+    most : int, optional
+        Of more objects so many are drawn.
 
     Returns
     -------
@@ -60,6 +63,9 @@ def prompts_of(
                 found.append((row, value, box))
     if not found:
         return None
+    if most is not None and len(found) > most:
+        drawn = torch.randperm(len(found), generator=generator)[:most].sort().values
+        found = [found[i] for i in drawn.tolist()]
     boxes = torch.tensor([box for _, _, box in found], dtype=torch.float32)
     size = (boxes[:, 2:] - boxes[:, :2]).repeat(1, 2)
     noise = torch.randn(boxes.shape, generator=generator) * jitter * size

@@ -30,6 +30,7 @@ from napari_sss.engine.training.validation import Validator
 log = logging.getLogger(__name__)
 
 MONITORED = 4  # labelled cases that stand in where there is nothing to validate on
+MOST_OBJECTS = 8  # of a class in a volume; a young head finds many that are none
 _AT_ONCE = 16
 # Bytes for each parameter that learns: weight, gradient, two moments, and the teacher's copy.
 _BYTES_PER_PARAMETER = 20
@@ -189,6 +190,7 @@ def pcsw_rules(config: TrainConfig) -> PcswConfig:
             "tau": config.tau,
             "point": "centre" if config.prompt_points else "none",
             "fallback": "none",
+            "max_objects": MOST_OBJECTS,
         }
     )
 
@@ -203,14 +205,15 @@ class _NetworkMaker:
 
     def __call__(self, *, dfe: bool = False) -> Segmenter:
         config = self.config
+        sam2 = _load(config, self.runtime)
         network = Segmenter(
-            _load(config, self.runtime),
+            sam2,
             SegmenterConfig(
                 classes=self.classes,
                 norm=config.group_or_batch,
                 head_levels=config.head_levels,
                 dfe=dfe,
-                dfe_channels=config.dfe_channels,
+                dfe_channels=config.dfe_channels or sam2.architecture.d_model // 2,
                 dfe_residual=config.dfe_residual,
                 dfe_layer_scale=config.dfe_layer_scale,
             ),

@@ -148,7 +148,10 @@ class TrainConfig(BaseModel):
     )
     dfe: bool = Field(True, title="DFE", description="Discriminative feature enhancement.")
     dfe_channels: int | None = Field(
-        None, ge=1, title="DFE's channels", description="By default the model's own."
+        None,
+        ge=1,
+        title="DFE's channels",
+        description="By default half the model's; 256 in the paper.",
     )
     dfe_residual: bool = Field(
         True, title="DFE residual", description="Add its output to both views' features."
@@ -159,6 +162,12 @@ class TrainConfig(BaseModel):
     sam: bool = Field(True, title="SAM-2's decoder", description="Prompted masks learn too.")
     sam_weight: float = Field(
         0.5, ge=0, title="SAM-2's weight", description="Of its loss beside the head's."
+    )
+    sam_objects: int | None = Field(
+        None,
+        ge=1,
+        title="Objects decoded",
+        description="By the student for each loss of a step, drawn at random; else the batch.",
     )
     pcsw: bool = Field(
         True, title="PCSW", description="Prompts on unlabelled slices from whole volumes."

@@ -40,6 +40,15 @@ def test_boxes_that_cover_too_much_are_left_out():
     assert prompts_of(objects(), torch.Generator(), largest_share=0.01) is None
 
 
+def test_of_many_objects_so_many_are_drawn():
+    maps = objects()[:1].repeat(30, 1, 1)
+    generator = torch.Generator().manual_seed(0)
+    one, two = (prompts_of(maps, generator, jitter=0.0, most=8) for _ in range(2))
+    assert len(one.boxes) == len(two.boxes) == len(one.ids) == 8
+    assert one.boxes.rows.tolist() != two.boxes.rows.tolist()
+    assert len(prompts_of(maps, generator, most=99).boxes) == 60
+
+
 def test_jitter_is_a_share_of_the_side_and_bounded():
     maps = objects()[:1].repeat(200, 1, 1)
     found = prompts_of(maps, torch.Generator().manual_seed(0), jitter=0.1)

@@ -107,9 +107,11 @@ def find_cases(
         labelled.
     """
     found = _images(images)
+    known = _images(labels)
+    for name in sorted(set(known) - set(found)):
+        log.warning("The label %s has no image in %s and is not used.", known[name], images)
     if train_names is not None:
         found = _only(found, train_names, images)
-    known = _images(labels)
     if labelled_names is not None:
         chosen = _only(found, labelled_names, images)
         missing = sorted(set(chosen) - set(known))
@@ -129,8 +131,6 @@ def find_cases(
             "Name each label file as its image.",
             labels,
         )
-    for name in sorted(set(known) - set(found)):
-        log.warning("The label %s has no image in %s and is not used.", known[name], images)
     pool = [case for case in cases if case.label is None]
     if unlabelled is not None:
         pool += [Case(name, path) for name, path in _images(unlabelled).items()]

@@ -170,7 +170,9 @@ class SSS(StudentTeacher):
     def _pseudo(self, weak: View, unknown: Targets) -> tuple[Features, Targets]:
         """The teacher's features of the weak view, and its pseudo-labels."""
         features, probabilities = self.taught(weak)
-        prompts = self._prompts(unknown.objects, jitter=0.0) if self.config.sam else None
+        prompts = None
+        if self.config.sam:
+            prompts = self._prompts(unknown.objects, jitter=0.0, all_objects=True)
         prompted = torch.zeros(len(weak), dtype=torch.bool, device=probabilities.device)
         if prompts is not None and self.config.pseudo_label != "head":
             enhanced = self.teacher.enhance(features)
@@ -196,13 +198,18 @@ class SSS(StudentTeacher):
             mix_features(features, flipped(features), take),
         )
 
-    def _prompts(self, objects: Tensor, jitter: float | None = None) -> SlicePrompts | None:
+    def _prompts(
+        self, objects: Tensor, *, jitter: float | None = None, all_objects: bool = False
+    ) -> SlicePrompts | None:
+        """Boxes of a batch's objects; the student decodes a part of them in each step."""
+        config = self.config
         return prompts_of(
             objects,
             self.tools.generator,
-            jitter=self.config.box_jitter if jitter is None else jitter,
-            largest_share=self.config.max_prompt_share,
-            with_points=self.config.prompt_points,
+            jitter=config.box_jitter if jitter is None else jitter,
+            largest_share=config.max_prompt_share,
+            with_points=config.prompt_points,
+            most=None if all_objects else config.sam_objects or config.batch,
         )
 
     def _decode(
