@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_sss.engine.volumes.phantom import Phantom
 
 _FOLDER = Path("demo-output")
-_PRESET = "organ-contrast"  # the phantom is a CT in the portal venous phase
+_PRESET = "kidney-contrast"  # the phantom is a CT in the portal venous phase
 
 
 def add_parser(subparsers: Subparsers) -> None:

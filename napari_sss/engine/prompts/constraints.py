@@ -29,6 +29,12 @@ class PhysicalConstraints(BaseModel):
     max_volume_ml: float | None = Field(
         None, gt=0, title="Largest volume", description="Millilitres."
     )
+    max_length_mm: float | None = Field(
+        None,
+        gt=0,
+        title="Largest length",
+        description="Along the slices' axis, mm; a vessel runs on where an organ ends.",
+    )
     intensity_range: tuple[float, float] | None = Field(
         None,
         title="Intensity range",
@@ -90,7 +96,7 @@ class PhysicalConstraints(BaseModel):
         return float(low), float(high)
 
     def keep(self, region: Region, grid: Grid) -> Region | None:
-        """The part of an object that keeps the limits between slices and of volume.
+        """The part of an object that keeps the limits between slices, of length and volume.
 
         Parameters
         ----------
@@ -109,6 +115,11 @@ class PhysicalConstraints(BaseModel):
             if self.slice_rule == "reject":
                 return None
             region = _run_around_largest(region, breaks)
+        if self.max_length_mm is not None:
+            length = region.mask.shape[0] * grid.spacing[0]
+            # The slack is rounding's: a limit of exactly n slices must hold n slices.
+            if length > self.max_length_mm * (1 + 1e-6):
+                return None
         return region if self.allow_volume(region.voxels, grid) else None
 
     def _breaks(self, region: Region, grid: Grid) -> NDArray[np.bool_]:

@@ -128,3 +128,12 @@ def test_percentiles_become_intensities() -> None:
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         PhysicalConstraints.model_validate(settings)
+
+
+def test_a_length_is_counted_in_mm_along_the_slices():
+    tube = Region((0, 4, 4), np.ones((6, 2, 2), dtype=bool))
+    grid = Grid((8, 10, 10), (5.0, 1.0, 1.0))  # 6 slices of 5 mm: 30 mm
+    assert PhysicalConstraints(max_length_mm=30).keep(tube, grid) is tube
+    assert PhysicalConstraints(max_length_mm=29).keep(tube, grid) is None
+    thin = Grid((8, 10, 10), (1.0, 1.0, 1.0))
+    assert PhysicalConstraints(max_length_mm=6).keep(tube, thin) is tube
