@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from napari_sss.engine.models.loading import load_model
@@ -13,14 +12,13 @@ from napari_sss.engine.models.sam2_model import Features, Sam2Model
 from napari_sss.engine.models.sss.segmenter import Segmenter, SegmenterConfig, Tuning
 from napari_sss.engine.prompts.pcsw import PcswConfig
 from napari_sss.engine.training.config import TrainConfig
-from napari_sss.engine.training.data.cases import Case, CaseLists
+from napari_sss.engine.training.data.cases import CaseLists
 from napari_sss.engine.training.data.feature_cache import FeatureCache
 from napari_sss.engine.training.data.preparing import as_tensor
 from napari_sss.engine.training.data.sampling import SliceSampler
 from napari_sss.engine.training.data.store import CaseStore, Preparation, find_classes, survey
 from napari_sss.engine.training.data.views import FeatureViews, ImageViews, Views
 from napari_sss.engine.training.data.warps import WarpRange
-from napari_sss.engine.training.errors import DataError
 from napari_sss.engine.training.prompting import PromptBook
 from napari_sss.engine.training.runtime import Runtime
 from napari_sss.engine.training.strategies.base import Strategy, Toolkit
@@ -149,12 +147,7 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
         sampler,
         views,
         generator,
-        Validator(
-            cases.validation or _readable(cases, store)[:MONITORED],
-            preparation,
-            threshold=config.threshold,
-            megabytes=config.cache_mb,
-        ),
+        _validator(config, cases, store, preparation),
         bool(cases.validation),
         preparation,
         mode,
@@ -266,10 +259,19 @@ def _flips(config: TrainConfig, classes: dict[str, int]) -> bool:
     return not any(side in name.lower() for name in classes for side in _SIDES)
 
 
-def _readable(cases: CaseLists, store: CaseStore) -> list[Case]:
-    readable = [
-        case for number, case in enumerate(cases.labelled) if number not in store.unreadable
-    ]
-    if not readable:
-        raise DataError("No labelled case can be read.", "Check the files.")
-    return [readable[i] for i in np.argsort([case.name for case in readable], kind="stable")]
+def _validator(
+    config: TrainConfig, cases: CaseLists, store: CaseStore, preparation: Preparation
+) -> Validator:
+    """On the validation cases or, to watch for a collapse, on a few labelled ones."""
+    if cases.validation:
+        store = CaseStore(
+            cases.validation,
+            preparation,
+            megabytes=config.cache_mb,
+            on_error=config.on_error,
+        )
+        numbers = list(range(len(cases.validation)))
+    else:
+        readable = [n for n in range(len(cases.labelled)) if n not in store.unreadable]
+        numbers = readable[:MONITORED]
+    return Validator(store, numbers, preparation, threshold=config.threshold)

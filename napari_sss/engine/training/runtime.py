@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
@@ -29,6 +30,8 @@ class Runtime:
     def __init__(self, config: TrainConfig) -> None:
         from lightning_fabric import Fabric
 
+        logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+        logging.getLogger("lightning_fabric.utilities.rank_zero").setLevel(logging.WARNING)
         self.device = choose_device(config.device)
         precision: Any = config.precision
         if precision == "auto":
@@ -72,7 +75,7 @@ class Runtime:
         """
         if not bool(torch.isfinite(loss)):
             raise DivergedError(
-                f"The loss became {float(loss)} at step {step}.",
+                f"The loss became {float(loss.detach())} at step {step}.",
                 "The last checkpoint is good: resume from it with a lower learning rate, or "
                 "look for a faulty volume.",
             )

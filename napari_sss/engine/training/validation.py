@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from napari_sss.engine.inference.semantic import semantic_squares
 from napari_sss.engine.models.sss.segmenter import Segmenter
-from napari_sss.engine.training.data.cases import Case
 from napari_sss.engine.training.data.preparing import IGNORE
 from napari_sss.engine.training.data.store import CaseStore, Preparation
 from napari_sss.engine.training.metrics import Scores, case_scores, summary
@@ -45,27 +44,28 @@ class Validator:
 
     Parameters
     ----------
-    cases : sequence of Case
-        Labelled ones; those that cannot be read are left out with a warning.
+    store : CaseStore
+        Holds the volumes.
+    numbers : sequence of int
+        Those of them, labelled ones, to validate on; what cannot be read is left out.
     preparation : Preparation
         The training's.
     threshold : float
         What counts as confident.
-    megabytes : float
-        Room for prepared slices.
     """
 
     def __init__(
         self,
-        cases: Sequence[Case],
+        store: CaseStore,
+        numbers: Sequence[int],
         preparation: Preparation,
         *,
         threshold: float,
-        megabytes: float,
     ) -> None:
+        self.store = store
+        self.numbers = tuple(numbers)
         self.preparation = preparation
         self.threshold = threshold
-        self.store = CaseStore(cases, preparation, megabytes=megabytes)
         self._truths: dict[int, NDArray[np.uint8]] = {}
 
     def __call__(
@@ -77,7 +77,8 @@ class Validator:
         scores: dict[str, dict[int, Scores]] = {}
         predicted, true = np.zeros(count), np.zeros(count)
         sure, named = np.zeros(count), np.zeros(count)
-        for number, case in enumerate(self.store.cases):
+        for number in self.numbers:
+            case = self.store.cases[number]
             prepared = self.store.get(number)
             if prepared is None:
                 continue

@@ -260,3 +260,32 @@ def test_without_a_pool_the_labels_alone_are_learned(settings, cases, tmp_path):
     found = [e for e in read_events(tmp_path) if e["event"] == "validation"]
     assert [e["on"] for e in found] == ["training"]
     load_trained(tmp_path, device="cpu")
+
+
+def test_the_papers_preset_trains_and_resumes(tiny_folder, cases, tmp_path):
+    from napari_sss.engine.training.config import configured
+
+    settings = {
+        "model": str(tiny_folder), "device": "cpu", "precision": "32-true", "steps": 3,
+        "batch": 2, "unlabelled_batch": 2, "mode": "full", "tensorboard": False,
+        "prompt_start": 0.0, "checkpoint_every": 2, "log_every": 1, "dfe_channels": 16,
+    }  # fmt: skip
+    config = configured(settings, preset="paper")
+    settings.pop("dfe_channels")
+    assert configured(settings, preset="paper").dfe_channels == 256
+    with pytest.raises(_KilledError):
+        train(config, cases, tmp_path, on_event=kill_after(3))
+    train(config, cases, tmp_path, resume=True)
+    trained = load_trained(tmp_path, device="cpu").segmenter
+    assert trained.config.norm == "batch"
+    assert trained.config.head_levels == "finest"
+    assert trained.config.dfe_layer_scale is None
+
+
+def test_minutes_are_a_budget(settings, cases, tmp_path):
+    config = settings(strategy="supervised", mode="features", minutes=0.02, steps=None)
+    result = train(config, cases, tmp_path)
+    finished = read_events(tmp_path)[-1]
+    assert result.steps >= 1
+    assert finished["reason"] == "budget"
+    assert finished["seconds"] >= 1.2
