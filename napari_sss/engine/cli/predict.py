@@ -43,6 +43,11 @@ def add_trained_arguments(parser: argparse.ArgumentParser) -> None:
         default="head",
         help="the semantic head, SAM-2's prompted masks, or both fused (default: head)",
     )
+    parser.add_argument(
+        "--zoom",
+        action="store_true",
+        help="a second pass on the part of the slices where the first found something",
+    )
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 or mps")
     parser.add_argument(
         "--image-size", type=int, metavar="S", help="side of a slice (default: the model's)"
@@ -61,7 +66,7 @@ def load_trained_model(args: argparse.Namespace) -> tuple[TrainedModel, PredictO
     from napari_sss.engine.models.sss.trained import load_trained
 
     trained = load_trained(args.model, device=args.device, image_size=args.image_size)
-    return trained, PredictOptions(stages=args.stages)
+    return trained, PredictOptions(stages=args.stages, zoom=args.zoom)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -108,6 +113,7 @@ def _sidecar(trained: TrainedModel, args: argparse.Namespace) -> dict[str, Any]:
         "model_sha256": trained.segmenter.sam2.sha256,
         "semantic_sha256": trained.facts.semantic_sha256,
         "stages": args.stages,
+        "zoom": args.zoom,
         "classes": trained.facts.classes,
         "not_for": "clinical use",
     }

@@ -17,10 +17,15 @@ from napari_sss.engine.inference.squares import SliceGeometry
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.sss.segmenter import Segmenter, prompted_probabilities
 from napari_sss.engine.models.sss.trained import TrainedModel
+from napari_sss.engine.prompts.components import find_components
 from napari_sss.engine.prompts.pcsw import PcswConfig, pcsw
+from napari_sss.engine.prompts.types import Box
 from napari_sss.engine.volumes.grid import Grid
 from napari_sss.engine.volumes.intensity import window_for
 from napari_sss.engine.volumes.volume import Volume
+
+ZOOM_CONTEXT = 1.5  # of what was found: room for what the first pass missed at its rim
+SPECK = 0.1  # share of the largest piece below which another is not zoomed to
 
 Stages = Literal["head", "fused", "sam"]
 
@@ -42,6 +47,11 @@ class PredictOptions(BaseModel):
         default_factory=lambda: PcswConfig(point="none"),
         title="PCSW",
         description="Which objects of the head's probabilities are prompted.",
+    )
+    zoom: bool = Field(
+        False,
+        title="Zoom",
+        description="A second pass on the part of the slices where the first found something.",
     )
     memory_reads: int = Field(4, ge=1, title="Memories read", description="By each object.")
 
@@ -89,13 +99,32 @@ def predict_volume(
     options, control = options or PredictOptions(), control or JobControl()
     segmenter, facts = trained.segmenter, trained.facts
     geometry = SliceGeometry.of(volume.grid, segmenter.sam2.image_size)
-    grey = geometry.squares(volume, window_for(volume, facts.window))
+    window = window_for(volume, facts.window)
+    grey = geometry.squares(volume, window)
     squares = semantic_squares(segmenter, grey, check=control.check)
+    part = _worth_a_zoom(geometry, squares, facts.zoom) if options.zoom else None
+    if part is not None:
+        geometry = part
+        grey = geometry.squares(volume, window)
+        squares = semantic_squares(segmenter, grey, check=control.check)
     if options.stages != "head":
         names = tuple(facts.classes)
         objects = found_objects(squares, geometry.grid, names, options.pcsw, control)
         squares = _with_sam(segmenter, grey, squares, objects, options, control)
     return Prediction(geometry.probabilities_on_source(squares), tuple(facts.classes.values()))
+
+
+def _worth_a_zoom(
+    geometry: SliceGeometry, squares: Tensor, most: float
+) -> SliceGeometry | None:
+    """The part of the slices that holds what a first pass found; specks do not count."""
+    found = find_components(squares.argmax(dim=1).numpy() > 0)
+    if not found.count:
+        return None
+    large = found.voxels[1:] >= SPECK * found.voxels[1:].max()
+    bounds = found.bounds[1:][large]
+    (y0, x0), (y1, x1) = bounds[:, 1:, 0].min(axis=0), bounds[:, 1:, 1].max(axis=0)
+    return geometry.zoomed(Box(int(x0), int(y0), int(x1), int(y1)), ZOOM_CONTEXT, most)
 
 
 def found_objects(

@@ -273,6 +273,7 @@ class Trainer:
             segmenter=segmenter.config,
             window=preparation.window,
             spacing=preparation.spacing,
+            zoom=max(1.0, self.config.zoom[1]),
             strategy=self.config.strategy,
         )
         save_trained(folder, segmenter, facts, self._card())

@@ -44,6 +44,7 @@ class TrainedFacts(BaseModel):
     spacing: tuple[float, float, float] | None = Field(
         None, description="Spacing that was used instead of the files'."
     )
+    zoom: float = Field(1.0, description="Largest magnification it was trained with.")
     strategy: str = Field("", description="Method that trained it.")
     semantic_sha256: str = Field("", description="SHA-256 of the file of what SSS adds.")
 

@@ -24,7 +24,7 @@ class WarpRange:
     zoom : (float, float)
         Magnification, drawn log-uniformly; above 1 is a crop.
     shift : float
-        Largest shift, share of the side.
+        Largest shift, share of the side, on top of that of a crop inside its slice.
     """
 
     flips: bool = True
@@ -61,7 +61,9 @@ class Warp:
         signs = (
             torch.where(u[:, 2:4] < 0.5, -1.0, 1.0) if limits.flips else torch.ones(count, 2)
         )
-        shift = (2 * u[:, 4:6] - 1) * 2 * limits.shift
+        # A crop may lie anywhere in its slice.
+        reach = 2 * limits.shift + (1 - scale).clamp(min=0)
+        shift = (2 * u[:, 4:6] - 1) * reach[:, None]
         cos, sin = scale * angle.cos(), scale * angle.sin()
         turn = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
         return cls(torch.cat([turn * signs[:, None, :], shift[:, :, None]], dim=2))

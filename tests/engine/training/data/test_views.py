@@ -59,12 +59,14 @@ def test_slice_label_and_object_stay_together():
     assert not targets.ignore.any()
 
 
-def test_warps_keep_to_their_range():
+def test_a_crop_lies_anywhere_inside_its_slice():
     limits = WarpRange(flips=False, turn=0.0, zoom=(2.0, 2.0), shift=0.0)
-    theta = Warp.draw(3, limits, torch.Generator()).theta
-    # Magnified by 2, a view shows half of the slice.
-    expected = torch.tensor([[0.5, 0, 0], [0, 0.5, 0]]).expand(3, 2, 3)
-    torch.testing.assert_close(theta, expected)
+    theta = Warp.draw(500, limits, torch.Generator().manual_seed(0)).theta
+    # Magnified by 2, a view shows half of the slice: its middle lies within -1/2 to 1/2.
+    torch.testing.assert_close(theta[:, :, :2], (torch.eye(2) / 2).expand(500, 2, 2))
+    assert 0.47 < float(theta[:, :, 2].abs().max()) <= 0.5
+    whole = Warp.draw(9, WarpRange(False, 0.0, (1.0, 1.0), 0.0), torch.Generator()).theta
+    torch.testing.assert_close(whole, torch.eye(2, 3).expand(9, 2, 3))
 
 
 @pytest.mark.parametrize("perturb", [jittered, biased, blurred, noisy, strong_intensities])
