@@ -90,13 +90,14 @@ def test_empty_slices_link_to_nothing():
     assert linked([], [], []) == []
 
 
-def test_score_favours_the_longer_of_equals():
+def test_score_and_evidence():
     chain = Chain((block(0, 0, 5, 0, 5, 0.8), block(1, 0, 5, 0, 5, 0.6)))
-    assert chain.score == pytest.approx((0.8 + 0.6) / 3)
+    assert chain.evidence == pytest.approx(0.8 + 0.6)
+    assert chain.score == pytest.approx((0.8 + 0.6) / 3)  # one slice more that says no
 
 
 def test_repeats_are_judged_over_all_slices():
-    # 300 and 200 voxels, 200 in common: IoU 2/3. Scores 0.8 * 3/4 and 0.7 * 2/3.
+    # 300 and 200 voxels, 200 in common: IoU 2/3. Evidence 2.4 and 1.4.
     long = Chain(tuple(block(k, 0, 10, 0, 10, 0.8) for k in range(3)))
     short = Chain(tuple(block(k, 0, 10, 0, 10, 0.7) for k in range(2)))
     assert distinct_chains([short, long], SHAPE, 0.6) == [long]

@@ -32,11 +32,11 @@ def inside(points: np.ndarray, body: np.ndarray) -> np.ndarray:
 
 
 def test_the_whole_body_is_one_square_tile(body):
-    (tile,) = whole_tile(body, SPACING, point_step=0.25)
+    (tile,) = whole_tile(body, SPACING, step_mm=21.0)
     # 1.05 times 80 mm: 42 rows of 2 mm, 84 columns of 1 mm, around row 25 and column 50.
     assert (tile.frame.rows, tile.frame.columns) == (42, 84)
     assert (tile.frame.row, tile.frame.column) == (4, 8)
-    # A quarter of 84 mm is 21 mm: 4 x 4 points; the one in the missing corner is left out.
+    # 21 mm apart: 4 x 4 points; the one in the missing corner is left out.
     assert len(tile.points) == 15
     assert inside(tile.points, body).all()
     np.testing.assert_allclose(np.diff(np.unique(tile.points[:, 0])), 21.0)
@@ -44,7 +44,7 @@ def test_the_whole_body_is_one_square_tile(body):
 
 
 def test_tiles_have_their_side_in_mm_and_share_the_points(body):
-    tiles = tiles_over(body, SPACING, 40.0, overlap=0.5, point_step=0.25)
+    tiles = tiles_over(body, SPACING, 40.0, overlap=0.5, step_mm=10.0)
     assert {(t.frame.rows, t.frame.columns) for t in tiles} == {(20, 40)}
     # A stride of 20 mm cuts the 80 mm into 4 x 4 middle parts with 2 x 2 points each, 10 mm
     # apart; 20 mm by 20 mm of the body are missing: one part.
@@ -58,7 +58,7 @@ def test_tiles_have_their_side_in_mm_and_share_the_points(body):
 
 
 def test_points_lie_in_the_middle_of_their_tile(body):
-    for tile in tiles_over(body, SPACING, 40.0, overlap=0.5, point_step=0.25):
+    for tile in tiles_over(body, SPACING, 40.0, overlap=0.5, step_mm=10.0):
         x = (tile.points[:, 0] + 0.5 - tile.frame.column) / tile.frame.columns
         y = (tile.points[:, 1] + 0.5 - tile.frame.row) / tile.frame.rows
         assert ((x > 0.25) & (x < 0.75) & (y > 0.25) & (y < 0.75)).all()
@@ -67,7 +67,7 @@ def test_points_lie_in_the_middle_of_their_tile(body):
 def test_only_what_is_wanted_is_clicked(body):
     wanted = body.copy()
     wanted[:, :50] = False
-    tiles = tiles_over(body, SPACING, 40.0, 0.5, 0.25, wanted)
+    tiles = tiles_over(body, SPACING, 40.0, 0.5, 10.0, wanted)
     points = np.concatenate([t.points for t in tiles])
     assert len(points) == 2 * 4 * 4
     assert (points[:, 0] > 49.5).all()
@@ -75,8 +75,8 @@ def test_only_what_is_wanted_is_clicked(body):
 
 def test_no_body_no_tiles():
     nothing = np.zeros((30, 30), dtype=bool)
-    assert whole_tile(nothing, SPACING, 0.2) == []
-    assert tiles_over(nothing, SPACING, 40.0, 0.5, 0.2) == []
+    assert whole_tile(nothing, SPACING, 20.0) == []
+    assert tiles_over(nothing, SPACING, 40.0, 0.5, 10.0) == []
 
 
 def test_body_is_filled_and_without_crumbs():

@@ -124,9 +124,6 @@ def test_nested_and_touching_objects_are_candidates_of_their_own(scan, find):
     for name in ("core", "outer", "beside"):
         assert max(dice(mask, truth[name]) for mask in masks) > 0.85, name
     assert all(0 < c.probability <= 1 for c in found)
-    assert [c.probability for c in found] == sorted(
-        (c.probability for c in found), reverse=True
-    )
 
 
 def test_the_body_is_not_an_object(scan, find):
@@ -207,6 +204,30 @@ def test_pcsw_prompts_each_candidate(scan, model):
         np.testing.assert_allclose((box.x0, box.y0, box.x1, box.y1), exact, atol=1)
         (click,) = prompt.points
         assert truth[name][prompt.index, int(click.y), int(click.x)]
+
+
+def test_clicks_alone_find_them_too(scan, find):
+    volume, truth = scan
+    config = CONFIG.model_copy(update={"max_patches": 0, "point_step_mm": 12.0})
+    (found,) = find(volume, config=config).values()
+    masks = [c.region.to_array(SHAPE) for c in found]
+    for name in ("core", "outer", "beside"):
+        assert max(dice(mask, truth[name]) for mask in masks) > 0.85, name
+
+
+def test_a_larger_model_searches_small_and_is_left_as_it_was(model, scan, find):
+    volume, _ = scan
+    model.image_size = 192
+
+    def resize(size: int) -> None:
+        model.image_size = size
+
+    model.set_image_size.side_effect = resize
+    model.encode.side_effect = RuntimeError("no further")
+    with pytest.raises(RuntimeError, match="no further"):
+        find(volume)
+    assert [c.args for c in model.set_image_size.call_args_list] == [(128,), (192,)]
+    assert model.encode.call_args.args[0].shape[-1] == 128
 
 
 def test_a_real_model_runs_through(tiny_model, scan):

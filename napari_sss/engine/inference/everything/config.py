@@ -14,7 +14,7 @@ class EverythingConfig(BaseModel):
         9.0, gt=0, title="Slice step", description="Millimetres between the slices looked at."
     )
     tile_sides_mm: tuple[float, ...] = Field(
-        (160.0, 80.0),
+        (160.0,),
         title="Tiles",
         description=(
             "Sides of the square tiles, millimetres, the largest first; the whole slice comes "
@@ -24,12 +24,8 @@ class EverythingConfig(BaseModel):
     tile_overlap: float = Field(
         0.35, ge=0, lt=1, title="Overlap", description="Share of a tile covered by its next."
     )
-    point_step: float = Field(
-        0.2,
-        gt=0,
-        le=1,
-        title="Point step",
-        description="Distance of the grid's points as a share of their tile's side.",
+    point_step_mm: float = Field(
+        24.0, gt=0, title="Point step", description="Millimetres between the grid's points."
     )
     finest_cell_mm: float = Field(
         2.0,
@@ -41,10 +37,10 @@ class EverythingConfig(BaseModel):
         ),
     )
     least_iou: float = Field(
-        0.3, ge=0, le=1, title="Predicted IoU", description="The model's own estimate."
+        0.7, ge=0, le=1, title="Predicted IoU", description="The model's own estimate."
     )
     least_stability: float = Field(
-        0.3,
+        0.7,
         ge=0,
         le=1,
         title="Stability",
@@ -65,18 +61,27 @@ class EverythingConfig(BaseModel):
         title="Sure",
         description="What a mask of this score covers is not clicked again in finer tiles.",
     )
-    max_refined: int = Field(
+    max_patches: int = Field(
         40,
+        ge=0,
+        title="Most patches of a slice",
+        description=(
+            "Patches that stand out by their grey, whose boxes are prompts beside the grid's "
+            "clicks; 0 for the clicks alone."
+        ),
+    )
+    max_refined: int = Field(
+        20,
         ge=1,
         title="Most masks of a slice",
         description="The surest are asked for once more, by their boxes in their own crops.",
     )
     least_score: float = Field(
-        0.4,
+        0.3,
         ge=0,
         le=1,
         title="Score",
-        description="Predicted IoU times stability times agreement with the first answer.",
+        description="Least score of a mask, by the model, the image and their agreement.",
     )
     same_iou: float = Field(
         0.7,
@@ -86,7 +91,7 @@ class EverythingConfig(BaseModel):
         description="Masks of one slice that overlap by more are one object; the surer stays.",
     )
     link_dice: float = Field(
-        0.6,
+        0.65,
         gt=0,
         le=1,
         title="Link",

@@ -40,10 +40,14 @@ class Chain:
     def score(self) -> float:
         """How surely it is an object, 0 to 1: the mean over its slices.
 
-        It is as if there were one slice more that says no, so that of two chains equally
-        sure on each slice the longer one leads.
+        It is as if there were one slice more that says no.
         """
-        return sum(s.score for s in self.sections) / (len(self.sections) + 1)
+        return self.evidence / (len(self.sections) + 1)
+
+    @property
+    def evidence(self) -> float:
+        """The sum of the scores: to be found on many slices is what sets objects apart."""
+        return sum(s.score for s in self.sections)
 
 
 def link(
@@ -117,7 +121,7 @@ def _mutual_best(
 def distinct_chains(
     chains: Sequence[Chain], shape: tuple[int, int], same_iou: float
 ) -> list[Chain]:
-    """The chains without repeats, the surest first.
+    """The chains without repeats, those with the most evidence first.
 
     Parameters
     ----------
@@ -140,7 +144,7 @@ def distinct_chains(
     sizes = np.diag(common)
     union = sizes[:, None] + sizes[None, :] - common
     kept: list[int] = []
-    for number in np.argsort([-c.score for c in chains], kind="stable"):
+    for number in np.argsort([-c.evidence for c in chains], kind="stable"):
         if all(common[number, k] <= same_iou * union[number, k] for k in kept):
             kept.append(int(number))
     return [chains[number] for number in kept]

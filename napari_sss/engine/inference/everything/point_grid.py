@@ -102,7 +102,7 @@ def _half_otsu(array: NDArray[Any]) -> float:
 
 
 def whole_tile(
-    body: NDArray[np.bool_], spacing: tuple[float, float], point_step: float
+    body: NDArray[np.bool_], spacing: tuple[float, float], step_mm: float
 ) -> list[Tile]:
     """The body's own square as one tile; none where there is no body.
 
@@ -112,14 +112,14 @@ def whole_tile(
         Of the slice.
     spacing : (float, float)
         Millimetres between rows and between columns.
-    point_step : float
-        Distance of the points as a share of the tile's side.
+    step_mm : float
+        Most millimetres between neighbouring points.
     """
     bounds = _bounds(body)
     if bounds is None:
         return []
     frame = CropFrame.around(bounds, spacing, context=1.05)
-    points = _inside(_lattice(frame.box, spacing, point_step * frame.rows * spacing[0]), body)
+    points = _inside(_lattice(frame.box, spacing, step_mm), body)
     return [Tile(frame, points)] if len(points) else []
 
 
@@ -128,7 +128,7 @@ def tiles_over(
     spacing: tuple[float, float],
     side_mm: float,
     overlap: float,
-    point_step: float,
+    step_mm: float,
     wanted: NDArray[np.bool_] | None = None,
 ) -> list[Tile]:
     """Overlapping tiles over the body, each with the points of its own middle part.
@@ -146,8 +146,8 @@ def tiles_over(
         Side of a tile.
     overlap : float
         Share of a tile that its next covers too, from 0.
-    point_step : float
-        Distance of the points as a share of the tile's side.
+    step_mm : float
+        Most millimetres between neighbouring points.
     wanted : (rows, columns) bool array, optional
         Where to click; by default all over the body.
 
@@ -167,7 +167,7 @@ def tiles_over(
     for y0, y1 in ys:
         for x0, x1 in xs:
             cell = Box(x0, y0, x1, y1)
-            points = _inside(_lattice(cell, spacing, point_step * side_mm), wanted)
+            points = _inside(_lattice(cell, spacing, step_mm), wanted)
             frame = _square(cell, side_mm, spacing)
             if len(points) and _body_share(body, frame) >= LEAST_BODY:
                 tiles.append(Tile(frame, points))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from napari_sss.engine.inference.everything.linking import (
     filled,
     link,
 )
+from napari_sss.engine.inference.everything.patches import standing_out
 from napari_sss.engine.inference.everything.point_grid import (
     Body,
     Tile,
@@ -25,11 +27,15 @@ from napari_sss.engine.inference.everything.refining import refine
 from napari_sss.engine.inference.everything.sections import Section, distinct
 from napari_sss.engine.inference.segment import Stacks
 from napari_sss.engine.jobs import JobControl
+from napari_sss.engine.models.sam2_model import Sam2Model
 from napari_sss.engine.prompts.candidates import Candidate
 from napari_sss.engine.prompts.types import Plane
 from napari_sss.engine.volumes.volume import Volume
 
 CLASS_NAME = "object"
+SEARCH_SIZE = 128
+"""Side of the embedded model's input while it searches. It was trained at sizes from this one
+up; at 192 a slice takes twice as long, and no more is found."""
 
 
 class EverythingSource:
@@ -63,7 +69,8 @@ class EverythingSource:
         Returns
         -------
         mapping
-            ``"object"`` to the candidates, the surest first; they may touch and nest.
+            ``"object"`` to the candidates, those with the most evidence first; they may touch
+            and nest.
 
         Raises
         ------
@@ -80,7 +87,8 @@ class EverythingSource:
                 control.report("candidates", number, len(indices))
                 yield self._sections(index, body.on(index), control.check)
 
-        chains = link(found(), self._stack.shape, self._config.link_dice)
+        with _search_size(self._stack.model):
+            chains = link(found(), self._stack.shape, self._config.link_dice)
         control.report("candidates", len(indices), len(indices))
         return {CLASS_NAME: self._chosen(chains, step)}
 
@@ -94,15 +102,28 @@ class EverythingSource:
         found: list[Section] = []
         covered = np.zeros_like(body)
         for tiles in self._tilings(body, covered):
-            clicked = click_tiles(stack, index, tiles, config, check)
-            for section in self._plausible(clicked, body):
+            answers = click_tiles(stack, index, tiles, config, check)
+            for section in self._plausible(answers, body):
                 found.append(section)
                 if section.score >= config.sure_score:
                     section.paint(covered)
-        first = distinct(found, stack.shape, config.same_iou)
-        again = refine(stack, first[: config.max_refined], check)
+        clicked = distinct(found, stack.shape, config.same_iou)[: config.max_refined]
+        again = refine(stack, [*self._patches(index, body), *clicked], check)
         sure = [s for s in self._plausible(again, body) if s.score >= config.least_score]
         return distinct(sure, stack.shape, config.same_iou)
+
+    def _patches(self, index: int, body: NDArray[np.bool_]) -> list[Section]:
+        """What stands out by its grey on a slice."""
+        config, stack = self._config, self._stack
+        found = standing_out(
+            stack.grey(index),
+            body,
+            stack.spacing,
+            index,
+            config.max_patches,
+            smallest_mm2=config.min_size_mm**2,
+        )
+        return self._plausible(found, body)
 
     def _plausible(self, sections: Sequence[Section], body: NDArray[np.bool_]) -> list[Section]:
         """The sections that are neither specks nor the body itself."""
@@ -122,7 +143,7 @@ class EverythingSource:
         What the caller has marked as covered meanwhile is not clicked again.
         """
         config, stack = self._config, self._stack
-        tiles = whole_tile(body, stack.spacing, config.point_step)
+        tiles = whole_tile(body, stack.spacing, config.point_step_mm)
         yield tiles
         for side_mm in config.tile_sides_mm:
             if not tiles or self._cell_mm(tiles[0]) <= config.finest_cell_mm:
@@ -132,7 +153,7 @@ class EverythingSource:
                 stack.spacing,
                 side_mm,
                 config.tile_overlap,
-                config.point_step,
+                config.point_step_mm,
                 body & ~covered,
             )
             yield tiles
@@ -144,7 +165,7 @@ class EverythingSource:
         return side_mm / (self._stack.model.image_size // 4)
 
     def _chosen(self, chains: Sequence[Chain], step: int) -> list[Candidate]:
-        """The surest chains as candidates: repeats, slips and trifles left out."""
+        """The chains with the most evidence as candidates; slips and trifles left out."""
         config, grid = self._config, self._stack.volume.grid
         long_enough = [c for c in chains if len(c.sections) >= config.min_slices]
         chosen: list[Candidate] = []
@@ -155,3 +176,18 @@ class EverythingSource:
             if len(chosen) == config.max_candidates:
                 break
         return chosen
+
+
+@contextmanager
+def _search_size(model: Sam2Model) -> Iterator[None]:
+    """The model at the size that suffices for the search, and then as it was."""
+    size = model.image_size
+    # Official models are at home at their own size alone.
+    if not model.architecture.drawn_prompts or size <= SEARCH_SIZE:
+        yield
+        return
+    model.set_image_size(SEARCH_SIZE)
+    try:
+        yield
+    finally:
+        model.set_image_size(size)
