@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 # What a configuration file may hold beside the settings: the arguments of the same names.
 _PATHS = (
+    "project",
     "images",
     "labels",
     "unlabelled",
@@ -39,6 +40,7 @@ def add_parser(subparsers: Subparsers) -> None:
         ),
     )
     data = parser.add_argument_group("volumes")
+    _path(data, "--project", "a project: what was accepted in it is learned from")
     _path(data, "--images", "the folder of images")
     _path(data, "--labels", "the folder of labels")
     _path(data, "--unlabelled", "a folder of further unlabelled images")
@@ -144,10 +146,40 @@ def configured_run(args: argparse.Namespace) -> tuple[TrainConfig, CaseLists]:
     for one, other in (("minutes", "steps"), ("steps", "minutes")):
         if one in given:
             file.pop(other, None)
-    config = configured(file, given, preset=preset, settings=args.settings)
-    if args.resume and not any(paths.values()):
+    # A project goes on changing; a training that is resumed keeps what it was begun with.
+    if args.resume and (paths["project"] is not None or not any(paths.values())):
+        config = configured(file, given, preset=preset, settings=args.settings)
         return config, stored_cases(args.out)
-    return config, _cases(paths)
+    if paths["project"] is not None:
+        cases, classes = _of_project(paths, args.out)
+        file = {"classes": classes} | file
+    else:
+        cases = _cases(paths)
+    return configured(file, given, preset=preset, settings=args.settings), cases
+
+
+def _of_project(paths: dict[str, Path | None], out: Path) -> tuple[CaseLists, dict[str, int]]:
+    """What was accepted in a project; its labels are copied, so that a run stays what it is."""
+    from dataclasses import replace
+
+    from napari_sss.engine.training.data.cases import labelled_cases
+    from napari_sss.engine.training.data.project_cases import project_cases
+
+    project = paths["project"]
+    if project is None or paths["images"] is not None or paths["labels"] is not None:
+        raise ConfigError("--project and --images exclude each other.", "Give one of them.")
+    cases, classes = project_cases(project, out / "labels")
+    held = _validation(paths)
+    return cases if held is None else replace(cases, validation=labelled_cases(*held)), classes
+
+
+def _validation(paths: dict[str, Path | None]) -> tuple[Path, Path] | None:
+    images, labels = paths["val_images"], paths["val_labels"]
+    if images is None and labels is None:
+        return None
+    if images is None or labels is None:
+        raise ConfigError("--val-images and --val-labels belong together.", "Give both.")
+    return images, labels
 
 
 def _cases(paths: dict[str, Path | None]) -> CaseLists:
@@ -156,18 +188,15 @@ def _cases(paths: dict[str, Path | None]) -> CaseLists:
     images, labels = paths["images"], paths["labels"]
     if images is None or labels is None:
         raise ConfigError(
-            "A training needs --images and --labels.",
-            "Give both folders, on the command line or in the file of --config.",
+            "A training needs --images and --labels, or --project.",
+            "Give them on the command line or in the file of --config.",
         )
-    validation = (paths["val_images"], paths["val_labels"])
-    if (validation[0] is None) != (validation[1] is None):
-        raise ConfigError("--val-images and --val-labels belong together.", "Give both.")
     labelled, wanted = paths["labelled_list"], paths["train_list"]
     return find_cases(
         images,
         labels,
         unlabelled=paths["unlabelled"],
-        validation=None if validation[0] is None else validation,  # type: ignore[arg-type]
+        validation=_validation(paths),
         labelled_names=None if labelled is None else read_names(labelled),
         train_names=None if wanted is None else read_names(wanted),
     )

@@ -106,7 +106,8 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
     )
     labelled = range(len(cases.labelled))
     seen = survey(store, labelled, preparation.classes)
-    pool = range(len(cases.labelled), len(everything))
+    # What is not labelled of a partly labelled volume can be learned from as well.
+    pool = [n for n, case in enumerate(everything) if case.label is None or case.partial]
     sampler = SliceSampler(
         store, seen, pool, foreground_share=config.foreground_share, seed=config.seed
     )
@@ -140,7 +141,7 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
         generator,
     )
     strategy = kind(tools)
-    if kind.needs_pool and not cases.unlabelled:
+    if kind.needs_pool and not pool:
         log.warning("There is no unlabelled volume: %s learns labels alone.", config.strategy)
     return Assembled(
         strategy,

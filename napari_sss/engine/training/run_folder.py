@@ -112,7 +112,11 @@ def stored_cases(folder: Path) -> CaseLists:
     def case(stated: dict[str, Any]) -> Case:
         label = stated.get("label")
         return Case(
-            stated["name"], Path(stated["image"][0]), None if label is None else Path(label[0])
+            stated["name"],
+            Path(stated["image"][0]),
+            None if label is None else Path(label[0]),
+            stated.get("partial", False),
+            tuple((name, value) for name, value in stated.get("reading", ())),
         )
 
     return CaseLists(

@@ -28,16 +28,26 @@ class Case:
         A file, or the folder of a DICOM series.
     label : Path, optional
         Its labels; None for a volume of the unlabelled pool.
+    partial : bool
+        Its labels know only a part of it, so that it belongs to the pool too.
+    reading : tuple of (str, value)
+        How the image is read, as arguments of ``read_volume``.
     """
 
     name: str
     image: Path
     label: Path | None = None
+    partial: bool = False
+    reading: tuple[tuple[str, Any], ...] = ()
 
     def fingerprint(self) -> dict[str, Any]:
         """Name, paths, sizes and times of change: what shows that a case is still the same."""
         files = {"image": self.image, "label": self.label}
         stated: dict[str, Any] = {"name": self.name}
+        if self.partial:
+            stated["partial"] = True
+        if self.reading:
+            stated["reading"] = [list(pair) for pair in self.reading]
         for role, path in files.items():
             if path is not None:
                 state = path.stat()
@@ -134,7 +144,8 @@ def find_cases(
     pool = [case for case in cases if case.label is None]
     if unlabelled is not None:
         pool += [Case(name, path) for name, path in _images(unlabelled).items()]
-    return CaseLists(labelled, tuple(pool), _validation(validation))
+    held = labelled_cases(*validation) if validation is not None else ()
+    return CaseLists(labelled, tuple(pool), held)
 
 
 def scans_in(folder: Path) -> tuple[Case, ...]:
@@ -168,18 +179,23 @@ def read_names(path: Path) -> list[str]:
     return names
 
 
-def _validation(folders: tuple[Path, Path] | None) -> tuple[Case, ...]:
-    if folders is None:
-        return ()
-    images, labels = _images(folders[0]), _images(folders[1])
-    cases = [Case(name, path, labels[name]) for name, path in images.items() if name in labels]
+def labelled_cases(images: Path, labels: Path) -> tuple[Case, ...]:
+    """The images of a folder that have a label in another; the others are left out.
+
+    Raises
+    ------
+    DataError
+        A folder is missing, or no image has a label.
+    """
+    found, known = _images(images), _images(labels)
+    cases = tuple(Case(n, path, known[n]) for n, path in found.items() if n in known)
     if not cases:
         raise DataError(
-            f"No image in {folders[0]} has a label of its name in {folders[1]}.",
+            f"No image in {images} has a label of its name in {labels}.",
             "Name each label file as its image.",
-            folders[1],
+            labels,
         )
-    return tuple(cases)
+    return cases
 
 
 def _images(folder: Path) -> dict[str, Path]:

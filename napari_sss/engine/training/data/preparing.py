@@ -60,7 +60,8 @@ class PreparedCase:
 
 def read_case_volume(case: Case) -> Volume:
     """The case's image; NaN and sheared axes are mended rather than refused."""
-    return read_volume(case.image, nan="fill", shear="resample")
+    asked: dict[str, Any] = {"nan": "fill", "shear": "resample"}
+    return read_volume(case.image, **asked | dict(case.reading))
 
 
 def read_case_labels(case: Case, grid: Grid, values: dict[int, int]) -> NDArray[np.uint8]:
@@ -136,7 +137,10 @@ def prepare_case(
     grey = geometry.squares(volume, chosen)
     labels = objects = None
     if case.label is not None:
-        labels = geometry.label_squares(read_case_labels(case, file_grid, values))
+        truth = read_case_labels(case, file_grid, values)
+        labels = geometry.label_squares(truth)
+        # The border around a slice is known to be empty, unless nothing is known of it.
+        labels[(geometry.view.apply(truth) == IGNORE).all(axis=(1, 2))] = IGNORE
         objects = number_objects(labels)
     return PreparedCase(case, geometry, grey, labels, objects, chosen)
 
