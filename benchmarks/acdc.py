@@ -24,6 +24,7 @@ from typing import Any
 
 from _measure import RESULTS, write_report
 from _training import ROWS, Job, Row, run_jobs
+from _training_figures import draw_curves, draw_example
 
 from napari_sss.engine.training.data.cases import Case, CaseLists, find_cases
 
@@ -66,6 +67,8 @@ def main() -> None:
     write_report("acdc", settings | {"scored_on": _scored_on(args)}, results, path)
     text = table.text()
     path.with_suffix(".md").write_text(text + "\n", encoding="utf-8")
+    draw_curves(jobs, path.with_name(path.stem + "_curves.png"))
+    draw_example(jobs, path.with_name(path.stem + "_example.png"))
     print(text)
     for found in results["paired"]:
         print(json.dumps(found))
