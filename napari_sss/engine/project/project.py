@@ -73,6 +73,7 @@ class Project:
         with self._reader.snapshot() as connection:
             self._classes = load_classes(connection, self._codec)
         self._sessions: dict[int, CaseSession] = {}
+        self._closed = False
         self.cases = CasePool(folder, self._reader, self._writer)
 
     @classmethod
@@ -195,12 +196,13 @@ class Project:
         if not abandon:
             for session in self._sessions.values():
                 session.close()
-        if self._writer is not None:
-            was_open = self._writer.is_open
-            self._writer.close(abandon=abandon)
-            if was_open:
-                self._lock.release()
+            self.flush()
+        # SQLite tidies its log away when the last connection closes, if that one may write.
         self._reader.close()
+        if self._writer is not None and not self._closed:
+            self._writer.close(abandon=abandon)
+            self._lock.release()
+        self._closed = True
 
     # -- cases at work ------------------------------------------------------------------
 

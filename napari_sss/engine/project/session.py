@@ -27,12 +27,13 @@ from psygnal import EmitLoopError, Signal
 
 from napari_sss.engine.project.action_codec import ActionCodec
 from napari_sss.engine.project.classes import applicable
-from napari_sss.engine.project.errors import ReadOnlyError
+from napari_sss.engine.project.errors import ProjectError, ReadOnlyError
 from napari_sss.engine.project.history import History
 from napari_sss.engine.project.journal import Journal, Move
 from napari_sss.engine.project.loading import LoadedCase
 from napari_sss.engine.project.record_codec import encode_key
 from napari_sss.engine.project.records import CaseStatus, SectionKey, Table
+from napari_sss.engine.project.snapshot import store_whole
 from napari_sss.engine.project.state import Action, AnnotationState, RecordChange
 
 if TYPE_CHECKING:
@@ -262,15 +263,29 @@ class Session:
             If something cannot be saved; the case stays open.
         """
         with self._lock:
-            if self._writer is not None and self._open and self._writer.is_open:
+            if self._writer is not None and self._open:
                 self._writer.flush()
-                if self._unsnapped:
-                    self._writer.call(
-                        partial(self._journal.take_snapshot, case_id=self.case_id)
-                    )
+                if self._unsnapped and self._writer.is_open:
+                    self._fold(self._writer)
             self._open = False
 
     # -- inside -------------------------------------------------------------------------
+
+    def _fold(self, writer: Writer) -> None:
+        """Bring the stored label array to the cursor."""
+        try:
+            writer.call(partial(self._journal.take_snapshot, case_id=self.case_id))
+        except ProjectError as error:
+            # The journal was damaged behind our back; what is in memory is whole.
+            log.warning("The label array is stored anew: %s", error)
+            writer.call(
+                partial(
+                    store_whole,
+                    case_id=self.case_id,
+                    cursor=self.history.cursor,
+                    labels=self.labels,
+                )
+            )
 
     def _travel(self, direction: Direction, target: Callable[[], int]) -> Applied:
         with self._lock:

@@ -55,6 +55,16 @@ def move_snapshot(connection: sqlite3.Connection, case_id: int, to: int, shape: 
     connection.execute("UPDATE scan SET snapshot = ? WHERE id = ?", (to, case_id))
 
 
+def store_whole(
+    connection: sqlite3.Connection, case_id: int, cursor: int, labels: NDArray[np.uint16]
+) -> None:
+    """Store a whole label array (Z, Y, X) as it stands after entry ``cursor``."""
+    connection.execute("DELETE FROM chunk WHERE scan = ?", (case_id,))
+    for z, plane in enumerate(labels):
+        _write_slice(connection, case_id, z, plane.reshape(-1))
+    connection.execute("UPDATE scan SET snapshot = ? WHERE id = ?", (cursor, case_id))
+
+
 def read_labels_at_cursor(
     connection: sqlite3.Connection, row: sqlite3.Row, labels: NDArray[np.uint16]
 ) -> None:

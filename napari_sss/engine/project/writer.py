@@ -4,7 +4,8 @@
 
     IDLE --work--> WRITING --committed--> IDLE
                    WRITING --fault--> STUCK --after a second, or retry()--> WRITING
-    IDLE, STUCK --close()--> CLOSED
+    WRITING --fault of the program itself--> BROKEN
+    IDLE --close()--> CLOSED           (STUCK, BROKEN only by close(abandon=True))
 
 What was submitted is kept until it is committed, however often that fails. Several pieces
 that wait go into one transaction.
@@ -72,6 +73,7 @@ class Writer:
         self._condition = threading.Condition()
         self._connection_use = threading.Lock()
         self._closing = False
+        self._broken = False
         self._nudged = False
         self._problem: SaveError | None = None
         self._thread = threading.Thread(target=self._run, name="project-writer", daemon=True)
@@ -92,7 +94,7 @@ class Writer:
     @property
     def is_open(self) -> bool:
         """Whether work is taken."""
-        return self._thread.is_alive() and not self._closing
+        return not self._broken and not self._closing
 
     def submit(self, work: Work, done: Callable[[], None] | None = None) -> None:
         """Hand in work that must not be lost; ``done`` is called once it is on the disk.
@@ -103,8 +105,7 @@ class Writer:
             If the project was closed.
         """
         with self._condition:
-            if not self.is_open:
-                raise ReadOnlyError(f"{self._path.parent} was closed.", "Open it again.")
+            self._require_open()
             self._jobs.append((work, done))
             self._condition.notify_all()
 
@@ -117,8 +118,7 @@ class Writer:
             If it cannot be written, or something that was submitted before it cannot.
         """
         self.flush()
-        if not self.is_open:
-            raise ReadOnlyError(f"{self._path.parent} was closed.", "Open it again.")
+        self._require_open()
         try:
             with self._connection_use:
                 self._check_place()
@@ -154,7 +154,7 @@ class Writer:
         self.retry()
         with self._condition:
             while self._jobs:
-                if self._problem is not None and not self._nudged:
+                if self._problem is not None and (self._broken or not self._nudged):
                     raise self._problem
                 left = None if deadline is None else deadline - time.monotonic()
                 if left is not None and left <= 0:
@@ -179,14 +179,15 @@ class Writer:
         SaveError
             If something cannot be saved; the writer goes on then.
         """
-        if not self._thread.is_alive():
-            return
         if not abandon:
             self.flush()
         with self._condition:
+            if self._closing:
+                return
             self._closing = True
             self._condition.notify_all()
         self._thread.join()
+        self._jobs.clear()
         atexit.unregister(self._at_exit)
         with contextlib.suppress(sqlite3.Error):
             self._connection.close()
@@ -200,11 +201,16 @@ class Writer:
         finally:
             with self._condition:
                 if not self._closing:  # a fault of ours: whoever waits must learn of it
+                    self._broken = True
                     self._problem = SaveError(
-                        "The writer of the project stopped.", "Report this.", self._path
+                        "The project can no longer be saved, by a fault of napari-sss.",
+                        "Export what is on the screen, then report what the terminal shows.",
+                        self._path,
+                        self.unsaved,
                     )
-                self._nudged = False
                 self._condition.notify_all()
+            if self._broken:
+                self._on_problem(self._problem)
 
     def _step(self) -> bool:
         """Wait for something to do and do it; False when there is nothing more to come."""
@@ -223,6 +229,12 @@ class Writer:
             fault = None
         self._finish(jobs, fault)
         return True
+
+    def _require_open(self) -> None:
+        if self._broken and self._problem is not None:
+            raise self._problem
+        if self._closing:
+            raise ReadOnlyError(f"{self._path.parent} was closed.", "Open it again.")
 
     def _is_due(self) -> bool:
         waiting = self._problem is None and (self._jobs or self._idle_work)
