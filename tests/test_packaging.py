@@ -109,7 +109,13 @@ def test_requirements_of_the_tests_are_declared_with_a_lower_bound(setup_cfg):
 
 def test_what_the_code_imports_is_what_it_requires(setup_cfg, repository):
     """Nothing is borrowed from a dependency's own dependencies."""
-    own_names = {"cc3d": "connected-components-3d", "skimage": "scikit-image", "PIL": "pillow"}
+    own_names = {
+        "cc3d": "connected-components-3d",
+        "lightning_fabric": "lightning-fabric",
+        "PIL": "pillow",
+        "skimage": "scikit-image",
+        "yaml": "pyyaml",
+    }
     required = {
         Requirement(line).name.lower()
         for line in lines(setup_cfg["options"]["install_requires"])
