@@ -69,7 +69,13 @@ def export_dicom_seg(
     if not ids:
         raise ProjectError(f"{case.name} has no object to export.", "Annotate it first.")
     headers = _slice_headers(project.cases.locate(case_id), case)
-    segmentation = _segmentation(highdicom, headers, state, ids)
+    try:
+        segmentation = _segmentation(highdicom, headers, state, ids)
+    except (AttributeError, ValueError, TypeError) as error:
+        raise InputError(
+            f"The series of {case.name} lacks what a DICOM Segmentation demands: {error}.",
+            "Export the mask as NIfTI or NRRD instead.",
+        ) from error
     with replacing(path, ".dcm") as beside:
         segmentation.save_as(beside)
     return path
@@ -110,7 +116,11 @@ def _slice_headers(path: Path, case: Case) -> list[Any]:
             "Export the mask as NIfTI or NRRD instead.",
             path,
         )
-    return [dcmread(part.path, stop_before_pixels=True) for part in slices]
+    headers = [dcmread(part.path, stop_before_pixels=True) for part in slices]
+    for header in headers:
+        if not header.get("SliceThickness"):  # may be empty by the standard
+            header.SliceThickness = case.grid.spacing[0]
+    return headers
 
 
 def _segmentation(

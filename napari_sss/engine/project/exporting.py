@@ -123,7 +123,8 @@ def chosen_cases(
     """
     from napari_sss.engine.project.records import CaseStatus
 
-    cases = [project.cases.named(name) for name in names] or project.cases.select()
+    wanted = {project.cases.named(name).id for name in names}
+    cases = [case for case in project.cases_now() if not names or case.id in wanted]
     if accepted_only:
         cases = [case for case in cases if case.status is CaseStatus.ACCEPTED]
     elif not names:

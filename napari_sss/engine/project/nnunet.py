@@ -124,7 +124,7 @@ def export_nnunet(
 def _accepted(project: Project, partial: bool) -> list[Case]:
     cases = [
         case
-        for case in project.cases.select()
+        for case in project.cases_now()
         if case.status is CaseStatus.ACCEPTED
         or (
             partial

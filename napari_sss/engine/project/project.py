@@ -13,11 +13,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import shutil
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +30,7 @@ from psygnal import EmitLoopError, Signal
 from napari_sss.engine.project import classes as class_table
 from napari_sss.engine.project.action_codec import ActionCodec
 from napari_sss.engine.project.case_session import CaseSession
+from napari_sss.engine.project.cases import Case
 from napari_sss.engine.project.database import Reader
 from napari_sss.engine.project.errors import ReadOnlyError, SaveError
 from napari_sss.engine.project.journal import save_changes
@@ -258,9 +261,18 @@ class Project:
         with self._reader.snapshot() as connection:
             return load_case(connection, case_id, shape, self._codec, self._classes).state
 
+    def cases_now(self) -> list[Case]:
+        """All cases, those at work with the status that is not saved yet."""
+        return [
+            replace(case, status=session.status) if session and session.is_open else case
+            for case in self.cases.select()
+            for session in (self._sessions.get(case.id),)
+        ]
+
     def seconds_spent(self, case_id: int) -> dict[str, float]:
         """Seconds of work, by section key (``"3/axial/40"``); ``""`` for the case at large."""
-        self.flush()
+        with contextlib.suppress(SaveError):  # then what is not saved is not counted yet
+            self.flush()
         rows = self._reader.rows("SELECT key, seconds FROM effort WHERE scan = ?", case_id)
         return {row["key"]: row["seconds"] for row in rows}
 

@@ -129,7 +129,7 @@ def accepted_training_data(
     place = project.folder / MASKS if folder is None else Path(folder)
     control = control or JobControl()
     labelled, unlabelled, missing = [], [], []
-    cases = project.cases.select()
+    cases = project.cases_now()
     for number, case in enumerate(cases):
         control.report("accepted data", number, len(cases))
         try:
