@@ -174,6 +174,7 @@ _PRESETS = (
         constraints=PhysicalConstraints(
             min_volume_ml=15, max_volume_ml=2500, intensity_range=(-10, 140)
         ),
+        keep="candidate",
         window="abdomen",
     ),
     TissuePreset(
@@ -191,6 +192,7 @@ _PRESETS = (
         constraints=PhysicalConstraints(
             min_volume_ml=10, max_volume_ml=2500, intensity_range=(85, 240)
         ),
+        keep="candidate",
         window="abdomen",
     ),
     TissuePreset(
@@ -211,6 +213,7 @@ _PRESETS = (
             max_length_mm=200,
             intensity_range=(130, 280),
         ),
+        keep="candidate",
         window="abdomen",
     ),
     TissuePreset(
