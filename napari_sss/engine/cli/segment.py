@@ -14,6 +14,7 @@ from napari_sss.engine.cli.arguments import (
     read_image,
 )
 from napari_sss.engine.cli.exit_codes import ExitCode
+from napari_sss.engine.cli.replaying import read_replay, replayed
 from napari_sss.engine.cli.results import Outputs, Results, tell_results, write_results
 from napari_sss.engine.cli.terminal import Stopwatch, terminal_job
 from napari_sss.engine.errors import PromptError
@@ -32,8 +33,13 @@ def add_parser(subparsers: Subparsers) -> None:
         description="Segment the objects that a prompt file names.",
     )
     add_image_arguments(parser)
-    parser.add_argument(
-        "--prompts", type=Path, required=True, metavar="P.json", help="the prompt file"
+    asked = parser.add_mutually_exclusive_group(required=True)
+    asked.add_argument("--prompts", type=Path, metavar="P.json", help="the prompt file")
+    asked.add_argument(
+        "--replay",
+        type=Path,
+        metavar="MASK.json",
+        help="the sidecar of a mask exported from a project: make that mask again",
     )
     parser.add_argument(
         "--no-propagate",
@@ -50,13 +56,18 @@ def run(args: argparse.Namespace) -> int:
     from napari_sss.engine.prompts.promptfile import read_prompts
 
     outputs = Outputs.of(args)
-    outputs.check(args.image, args.prompts)
+    given = args.replay or args.prompts
+    outputs.check(args.image, given)
     watch = Stopwatch()
-    prompts = read_prompts(args.prompts)
-    args.frame = _agreed_frame(args, prompts)
+    replay = read_replay(given) if args.replay else None
+    prompts = read_prompts(given) if replay is None else replay.prompts
+    args.frame = _agreed_frame(args.frame, prompts, given)
     volume = read_image(args)
     watch.lap("read")
-    results = _results(volume, prompts, args, watch)
+    if replay is None:
+        results = _results(volume, prompts, args, watch)
+    else:
+        results = replayed(volume, replay, args, watch)
     write_results(results, outputs)
     tell_results(results, outputs, as_json=args.json)
     return ExitCode.OK
@@ -84,13 +95,13 @@ def _results(
     )
 
 
-def _agreed_frame(args: argparse.Namespace, prompts: PromptSet) -> int | None:
+def _agreed_frame(frame: int | None, prompts: PromptSet, given: Path) -> int | None:
     """The frame that arguments and prompt file ask for, if either does."""
-    asked = {frame for frame in (args.frame, prompts.frame) if frame is not None}
+    asked = {wanted for wanted in (frame, prompts.frame) if wanted is not None}
     if len(asked) > 1:
         raise PromptError(
-            f"{args.prompts} was made for frame {prompts.frame}, not for {args.frame}.",
+            f"{given} was made for frame {prompts.frame}, not for {frame}.",
             "Leave --frame out, or give the prompts of that frame.",
-            args.prompts,
+            given,
         )
     return next(iter(asked), None)

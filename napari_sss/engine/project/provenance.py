@@ -35,6 +35,7 @@ from napari_sss.engine.project.state import AnnotationState
 from napari_sss.engine.project.voxels import fill
 from napari_sss.engine.prompts.promptfile import prompts_from_dict, prompts_to_dict
 from napari_sss.engine.prompts.types import ObjectPrompts, PromptSet
+from napari_sss.engine.volumes.grid import Shape3
 from napari_sss.engine.volumes.region import Region
 
 FORMAT = "napari-sss annotation"
@@ -112,11 +113,20 @@ class Replay:
         How the model was used.
     fingerprint : str
         SHA-256 of the scan.
+    shape : (int, int, int)
+        Of the scan.
+    classes : mapping
+        Value in a mask by class name.
+    objects : mapping
+        Class name and confidence by object id.
     """
 
     prompts: PromptSet
     runs: Mapping[str, Mapping[str, Any]]
     fingerprint: str
+    shape: Shape3
+    classes: Mapping[str, int]
+    objects: Mapping[int, tuple[str, float | None]]
     _content: Mapping[str, Any]
 
     @classmethod
@@ -133,9 +143,21 @@ class Replay:
                 "This is not the sidecar of an annotation that can be replayed.",
                 f'Give a JSON file that says "format": "{FORMAT}", version {VERSION}.',
             )
-        prompts = prompts_from_dict(content["prompts"])
-        source = content["source"]["sha256"]
-        return cls(prompts, content["runs"], source, content)
+        try:
+            z, y, x = content["grid"]["shape_zyx"]
+            return cls(
+                prompts_from_dict(content["prompts"]),
+                content["runs"],
+                content["source"]["sha256"],
+                (z, y, x),
+                content["classes"],
+                {o["id"]: (o["class"], o["confidence"]) for o in content["objects"]},
+                content,
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise ProjectError(
+                f"The sidecar is damaged ({error}).", "Export the mask again."
+            ) from error
 
     def labels(self, made: Mapping[int, Region]) -> Any:
         """The object ids (Z, Y, X) of the annotation.
@@ -145,8 +167,7 @@ class Replay:
         made : mapping
             What the model gave for each object's prompts.
         """
-        z, y, x = self._content["grid"]["shape_zyx"]
-        state = AnnotationState((z, y, x))
+        state = AnnotationState(self.shape)
         for entry in self._content["objects"]:
             region = made.get(entry["id"])
             if region is not None and region.mask.size:
