@@ -13,6 +13,7 @@ from napari_sss.engine.project import (
     prompt_actions,
     review_actions,
 )
+from napari_sss.engine.project.applied import Applied
 from napari_sss.engine.project.diff import LabelDiff
 from napari_sss.engine.project.guard import OverwritePolicy, anchors
 from napari_sss.engine.project.mask_actions import Making, SliceMaskLike, Suggestion
@@ -24,7 +25,7 @@ from napari_sss.engine.project.records import (
     SectionKey,
     SliceKey,
 )
-from napari_sss.engine.project.session import Applied, Session
+from napari_sss.engine.project.session import Session
 from napari_sss.engine.project.state import Action, AnnotationState, RecordChange
 from napari_sss.engine.prompts.types import ObjectPrompts, Plane, SlicePrompt
 from napari_sss.engine.volumes.grid import Vector3

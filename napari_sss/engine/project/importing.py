@@ -9,10 +9,10 @@ from typing import Literal
 import numpy as np
 
 from napari_sss.engine.errors import VolumeError
+from napari_sss.engine.project.applied import Applied
 from napari_sss.engine.project.case_session import CaseSession
 from napari_sss.engine.project.errors import ProjectError
 from napari_sss.engine.project.guard import OverwritePolicy
-from napari_sss.engine.project.session import Applied
 from napari_sss.engine.volumes.grid import Grid
 from napari_sss.engine.volumes.region import Region
 

@@ -89,6 +89,17 @@ def load_classes(connection: sqlite3.Connection, codec: ActionCodec) -> dict[int
     return {row["id"]: codec.records.decode(Table.CLASS, row["content"]) for row in rows}
 
 
+def stored_class_ids(
+    connection: sqlite3.Connection, codec: ActionCodec
+) -> dict[int, list[int]]:
+    """The class ids of all stored objects, by case."""
+    found: dict[int, list[int]] = {}
+    for row in connection.execute("SELECT scan, content FROM record WHERE kind = 'object'"):
+        record = codec.records.decode(Table.OBJECT, row["content"])
+        found.setdefault(row["scan"], []).append(record.class_id)
+    return found
+
+
 def _records(
     connection: sqlite3.Connection, case_id: int, codec: ActionCodec
 ) -> list[RecordChange]:

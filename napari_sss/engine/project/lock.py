@@ -107,7 +107,14 @@ class SharedLock:
         SaveError
             If another viewer has taken over, for instance while this machine slept.
         """
-        if Owner.of(self._path) != self._mine:
+        owner = Owner.of(self._path)
+        if owner is None:
+            raise SaveError(
+                f"{self._path} cannot be read: the share is away, or the lock was removed.",
+                "Check the connection. Everything not saved yet is kept in memory.",
+                self._path,
+            )
+        if owner != self._mine:
             raise SaveError(
                 f"{self._path.parent} is now written by {self.owner()}.",
                 "Close the project there, and open it here again.",

@@ -6,12 +6,15 @@ folder that was asked for, whatever names cases and classes have.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import shutil
 import unicodedata
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from napari_sss.engine.project.errors import ProjectError
+from napari_sss.engine.volumes.atomic import replacing
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _RESERVED = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\.|$)", re.IGNORECASE)
@@ -48,6 +51,34 @@ def safe_name(name: str) -> str:
     if not plain or _RESERVED.match(plain):
         plain = f"_{plain}"
     return plain
+
+
+def kept_copy(path: Path, folder: Path) -> Path:
+    """A copy of a file in a folder, named by its content; the file itself if it is there.
+
+    Raises
+    ------
+    ProjectError
+        If the file cannot be read.
+    WriteError
+        If the copy cannot be written.
+    """
+    if path.resolve().is_relative_to(folder.resolve()):
+        return path
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ProjectError(
+            f"{path} cannot be read: {error.strerror or error}.",
+            "Check that it exists and that you may read it.",
+            path,
+        ) from error
+    suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
+    copy = folder / f"{digest[:24]}{suffix}"
+    if not copy.exists():
+        with replacing(copy, suffix, make_folder=True) as beside:
+            shutil.copyfile(path, beside)
+    return copy
 
 
 def relative_to(path: Path, folder: Path) -> str | None:

@@ -14,9 +14,7 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
-import shutil
 import uuid
 from collections.abc import Mapping
 from dataclasses import replace
@@ -29,17 +27,18 @@ from psygnal import EmitLoopError, Signal
 
 from napari_sss.engine.project import classes as class_table
 from napari_sss.engine.project.action_codec import ActionCodec
+from napari_sss.engine.project.applied import Surroundings
 from napari_sss.engine.project.case_session import CaseSession
 from napari_sss.engine.project.cases import Case
 from napari_sss.engine.project.database import Reader
 from napari_sss.engine.project.errors import ReadOnlyError, SaveError
 from napari_sss.engine.project.journal import save_changes
-from napari_sss.engine.project.loading import load_case, load_classes
+from napari_sss.engine.project.loading import load_case, load_classes, stored_class_ids
 from napari_sss.engine.project.opening import Hold, Sharing, hold_existing, hold_new
+from napari_sss.engine.project.paths import kept_copy
 from napari_sss.engine.project.pool import CasePool
 from napari_sss.engine.project.record_codec import RecordCodec
-from napari_sss.engine.project.records import CaseStatus, ClassRecord, Table
-from napari_sss.engine.project.session import Surroundings
+from napari_sss.engine.project.records import CaseStatus, ClassRecord
 from napari_sss.engine.project.settings import (
     ProjectSettings,
     read_settings,
@@ -47,7 +46,6 @@ from napari_sss.engine.project.settings import (
 )
 from napari_sss.engine.project.state import AnnotationState, RecordChange
 from napari_sss.engine.project.writer import Writer
-from napari_sss.engine.volumes.atomic import replacing
 
 log = logging.getLogger(__name__)
 
@@ -317,22 +315,13 @@ class Project:
 
     def class_users(self, class_id: int, without: int | None = None) -> dict[str, int]:
         """How many objects of a class there are, by the name of their case."""
-        users: dict[str, int] = {}
-        rows = self._reader.rows(
-            "SELECT scan.id, scan.name, content FROM record JOIN scan ON scan.id = record.scan "
-            "WHERE kind = 'object'"
-        )
-        open_now = {i: s for i, s in self._sessions.items() if s.is_open}
-        for row in rows:
-            if row["id"] != without and row["id"] not in open_now:
-                record = self._codec.records.decode(Table.OBJECT, row["content"])
-                if record.class_id == class_id:
-                    users[row["name"]] = users.get(row["name"], 0) + 1
-        for case_id, session in open_now.items():
-            count = sum(r.class_id == class_id for r in session.state.objects.values())
-            if count and case_id != without:
-                users[self.cases.get(case_id).name] = count
-        return users
+        with self._reader.snapshot() as connection:
+            stored = stored_class_ids(connection, self._codec)
+        for case_id, session in self._sessions.items():
+            if session.is_open:
+                stored[case_id] = [r.class_id for r in session.state.objects.values()]
+        counts = {i: ids.count(class_id) for i, ids in stored.items() if i != without}
+        return {self.cases.get(i).name: count for i, count in counts.items() if count}
 
     # -- settings -----------------------------------------------------------------------
 
@@ -374,16 +363,7 @@ class Project:
     def _keep_file(self, path: Path) -> Path:
         """A copy of a label file within the project, named by its content."""
         self._require_writer()
-        keep = self.folder / PROMPT_MASKS
-        if path.resolve().is_relative_to(keep.resolve()):
-            return path
-        digest = hashlib.sha256(path.read_bytes()).hexdigest()
-        suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
-        copy = keep / f"{digest[:24]}{suffix}"
-        if not copy.exists():
-            with replacing(copy, suffix, make_folder=True) as beside:
-                shutil.copyfile(path, beside)
-        return copy
+        return kept_copy(path, self.folder / PROMPT_MASKS)
 
     def _require_writer(self) -> Writer:
         if self._writer is None:
