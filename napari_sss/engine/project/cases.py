@@ -78,11 +78,6 @@ class Case:
     added: str = ""
     view: Mapping[str, Any] = field(default_factory=dict)
 
-    @property
-    def is_dicom(self) -> bool:
-        """Whether it is a DICOM series."""
-        return self.reading.series_uid is not None
-
 
 @dataclass(frozen=True)
 class CaseFilter:

@@ -69,6 +69,7 @@ def test_a_full_disk_stops_the_mark_and_loses_nothing(project, full_disk):
     session.undo()  # work goes on meanwhile
     scribble(session, 99)
     full_disk()
+    project.retry_saving()
     session.flush(timeout=10)
     assert session.is_saved
     assert project.save_problem is None
@@ -118,6 +119,7 @@ def test_abandoning_is_possible_if_it_is_meant(project, full_disk):
         assert reopened.open_case(1).performed == saved
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="open files cannot be renamed there")
 def test_a_database_that_is_replaced_is_not_written_into_the_void(project):
     session = project.open_case(1)
     database = project.folder / "project.db"
