@@ -48,7 +48,9 @@ def packages_own(name: str, *overrides: str) -> torch.nn.Module:
     from sam2.build_sam import build_sam2 as build_from_yaml
 
     config = f"configs/sam2.1/sam2.1_hiera_{CONFIGS[name]}.yaml"
-    return build_from_yaml(config, device="cpu", hydra_overrides_extra=list(overrides))
+    # The package's video predictor adds this one, and ours follows objects as that does.
+    tracking = "++model.binarize_mask_from_pts_for_mem_enc=true"
+    return build_from_yaml(config, device="cpu", hydra_overrides_extra=[tracking, *overrides])
 
 
 def test_every_official_entry_has_its_shape():
