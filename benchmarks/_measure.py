@@ -131,7 +131,9 @@ def commit() -> str:
 
 def _git(*arguments: str) -> str:
     command = ["git", "-C", str(Path(__file__).parent), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", check=True
+    ).stdout.strip()
 
 
 def hardware() -> dict[str, Any]:

@@ -23,7 +23,7 @@ def loaded_by(module: str) -> set[str]:
     shown = subprocess.run(
         [sys.executable, "-c", f"import sys, {module}; print(*sys.modules)"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     return {name.partition(".")[0] for name in shown.stdout.split()}
@@ -76,6 +76,9 @@ def test_every_module_can_be_imported_first():
         if not path.name.startswith("__")
     ]
     ran = subprocess.run(
-        [sys.executable, "-c", code, *modules], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *modules],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr

@@ -120,6 +120,9 @@ def test_what_the_code_imports_is_what_it_requires(setup_cfg, repository):
         Requirement(line).name.lower()
         for line in lines(setup_cfg["options"]["install_requires"])
     }
+    # An extra is imported where it is needed, with a message that says how to get it.
+    extra = setup_cfg["options.extras_require"]["dicom"]
+    required |= {Requirement(line).name for line in lines(extra)}
     # The viewer side is imported by napari alone, whose own requirements are then there.
     with_napari = {"napari", "npe2", "pandas", "superqt", "vispy"}
     pattern = re.compile(r"^\s*(?:from|import) ([A-Za-z_0-9]+)", re.MULTILINE)

@@ -128,6 +128,6 @@ def test_nothing_heavy_is_imported_to_decide():
         f"sys.exit(', '.join(m for m in {heavy} if m in sys.modules) or None)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program], capture_output=True, encoding="utf-8", check=False
     )
     assert (done.returncode, done.stderr.strip()) == (0, "")

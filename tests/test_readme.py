@@ -54,7 +54,7 @@ def test_the_commands_run_one_after_the_other(folder):
             [sys.executable, "-m", "napari_sss.engine", *arguments],
             cwd=folder,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         assert ran.returncode == 0, f"{command}\n{ran.stderr}"
@@ -82,7 +82,11 @@ def test_what_pip_installs_exists(repository):
 def test_the_python_example_runs(folder):
     (example,) = blocks("python")
     ran = subprocess.run(
-        [sys.executable, "-c", example], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", example],
+        cwd=folder,
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
     assert ran.returncode == 0, ran.stderr
     assert (folder / "bones.nii.gz").is_file()

@@ -80,6 +80,10 @@ class DownloadError(ModelError):
     """A model's file could not be fetched or does not match its SHA-256."""
 
 
+class RunError(SSSError):
+    """A training cannot go on; its last sound checkpoint is kept."""
+
+
 class DeviceError(SSSError):
     """The device asked for is absent, or its memory does not suffice."""
 

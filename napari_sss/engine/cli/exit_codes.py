@@ -9,6 +9,7 @@ from napari_sss.engine.errors import (
     DeviceError,
     InputError,
     ModelError,
+    RunError,
     SSSError,
     WriteError,
 )
@@ -22,6 +23,7 @@ class ExitCode(IntEnum):
     BAD_INPUT = 2
     MODEL = 3
     WRITE = 4
+    RUN = 5
     CANCELLED = 130
 
 
@@ -30,6 +32,7 @@ _CODES: tuple[tuple[type[SSSError], ExitCode], ...] = (
     (DeviceError, ExitCode.BAD_INPUT),  # what was asked for does not fit this machine
     (ModelError, ExitCode.MODEL),
     (WriteError, ExitCode.WRITE),
+    (RunError, ExitCode.RUN),
     (Cancelled, ExitCode.CANCELLED),
 )
 

@@ -48,7 +48,8 @@ clinical use."""
 
 _EPILOG = """\
 exit codes: 0 done; 2 the input or the arguments cannot be used; 3 a model is missing or
-broken; 4 a result cannot be written; 1 an error inside the program; 130 cancelled"""
+broken; 4 a result cannot be written; 5 a training cannot go on; 1 an error inside the
+program; 130 cancelled"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -20,6 +20,7 @@ from torch import Tensor
 from napari_sss.engine.prompts.types import Box
 
 CONTEXT = 1.6  # side of the crop as a multiple of the object's longer side
+RIM = 1e-3  # voxels
 SMALLEST_SIDE = 12  # voxels; a smaller crop would be interpolation only
 
 
@@ -61,12 +62,11 @@ class CropFrame:
         columns = max(1, round(side / spacing[1]))
         middle_x, middle_y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
         row, column = round(middle_y - rows / 2), round(middle_x - columns / 2)
-        # Rounding must not leave a rim of the box outside.
-        first_row, first_column = min(row, floor(box.y0)), min(column, floor(box.x0))
-        last_row, last_column = (
-            max(row + rows, ceil(box.y1)),
-            max(column + columns, ceil(box.x1)),
-        )
+        # Rounding must not leave a rim of the box outside; noise in the last digits is none.
+        first_row = min(row, floor(box.y0 + RIM))
+        first_column = min(column, floor(box.x0 + RIM))
+        last_row = max(row + rows, ceil(box.y1 - RIM))
+        last_column = max(column + columns, ceil(box.x1 - RIM))
         return cls(first_row, first_column, last_row - first_row, last_column - first_column)
 
     @classmethod

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_sss.engine.errors import SSSError
+from napari_sss.engine.errors import RunError
 from napari_sss.engine.pretraining.clips import Batch, ClipSampler
 from napari_sss.engine.pretraining.config import PretrainConfig
 from napari_sss.engine.pretraining.scenes import SceneConfig, SceneGenerator
@@ -74,7 +74,7 @@ class BatchStream:
                 item = self._queues[worker].get(timeout=POLL_SECONDS)
             except queue.Empty:
                 if not self._processes[worker].is_alive():
-                    raise SSSError(
+                    raise RunError(
                         "A process that generates the training images has ended.",
                         "Resume the training; if it ends again, look at its output above.",
                     ) from None

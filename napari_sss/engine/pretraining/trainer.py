@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from napari_sss.engine.errors import ConfigError, SSSError
+from napari_sss.engine.errors import ConfigError, RunError
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.architecture import Architecture, build_sam2
 from napari_sss.engine.models.checkpoint import write_checkpoint
@@ -237,7 +237,7 @@ class Trainer:
 
     def _require_finite(self, what: str, value: torch.Tensor) -> None:
         if not torch.isfinite(value):
-            raise SSSError(
+            raise RunError(
                 f"The training's {what} became {value.item()} at step {self.step}.",
                 "Its last checkpoint is untouched: resume from it, or start again with "
                 "another seed or a smaller batch.",

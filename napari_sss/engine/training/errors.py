@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from napari_sss.engine.errors import InputError, SSSError
+from napari_sss.engine.errors import InputError, RunError
 
 
 class DataError(InputError):
     """The cases given cannot be trained on."""
 
 
-class TrainingError(SSSError):
+class TrainingError(RunError):
     """A training cannot go on; what it saved before is kept."""
 
 

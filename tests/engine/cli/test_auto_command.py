@@ -83,7 +83,7 @@ def test_nothing_found_is_an_empty_mask_and_no_error(auto, tmp_path):
     ("arguments", "code", "named"),
     [
         (("--preset", "nonsense"), ExitCode.BAD_INPUT, "soft-tissue"),
-        (("--source", "model"), ExitCode.MODEL, "semantic head"),
+        (("--source", "model"), ExitCode.MODEL, "holds no trained model"),
         (("--window", "nonsense"), ExitCode.BAD_INPUT, "abdomen"),
     ],
 )

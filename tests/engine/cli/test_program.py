@@ -13,7 +13,10 @@ from napari_sss.engine.cli.exit_codes import ExitCode, exit_code_of
 
 def python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False
+        [sys.executable, "-c", code, *arguments],
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
     )
 
 
@@ -67,7 +70,7 @@ def test_the_engine_can_be_run_as_a_module():
     shown = subprocess.run(
         [sys.executable, "-m", "napari_sss.engine", "--version"],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=True,
     )
     assert shown.stdout.strip() == f"napari-sss {__version__}"
@@ -147,7 +150,7 @@ def test_a_reader_that_has_enough_is_no_error():
         [sys.executable, "-c", code, "info", "x"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     assert process.stdout is not None
     assert process.stderr is not None

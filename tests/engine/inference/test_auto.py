@@ -34,7 +34,7 @@ def volume() -> Volume:
 
 @pytest.fixture
 def options() -> AutoOptions:
-    return AutoOptions(preset="soft-tissue", class_name="organ", pcsw=PcswConfig())
+    return AutoOptions(preset="fluid", class_name="organ", pcsw=PcswConfig())
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +142,7 @@ def test_tracking_stays_near_the_candidate(options, model, window, monkeypatch):
 
 @pytest.mark.parametrize(
     ("preset", "propagate", "origin"),
-    [("bone", True, "candidate"), ("soft-tissue", True, "sam2"), ("bone", False, "sam2")],
+    [("bone", True, "candidate"), ("fluid", True, "sam2"), ("bone", False, "sam2")],
 )
 def test_the_preset_says_which_mask_is_kept(
     volume, options, model, window, preset, propagate, origin
@@ -160,7 +160,7 @@ def test_the_preset_says_which_mask_is_kept(
 
 def test_several_tissues_are_looked_for_in_one_run(volume, model, window, monkeypatch):
     large, small = two_blocks()
-    masks = {"bone": large, "soft tissue": small}
+    masks = {"bone": large, "fluid": small}
     monkeypatch.setattr(
         IntensitySource,
         "candidates",
@@ -168,12 +168,12 @@ def test_several_tissues_are_looked_for_in_one_run(volume, model, window, monkey
             self.preset.class_name: masks[self.preset.class_name]
         },
     )
-    options = AutoOptions(preset="soft-tissue, bone", pcsw=PcswConfig())
+    options = AutoOptions(preset="fluid, bone", pcsw=PcswConfig())
     found = auto_segment(volume, model, options, window=window)
-    assert found.class_ids == {"bone": 1, "soft tissue": 2}
+    assert found.class_ids == {"bone": 1, "fluid": 2}
     assert sorted(o.prompts.id for o in found.objects) == [1, 2]
     kept = {o.prompts.class_name: o.origin for o in found.objects}
-    assert kept == {"bone": "candidate", "soft tissue": "sam2"}
+    assert kept == {"bone": "candidate", "fluid": "sam2"}
     np.testing.assert_array_equal(found.class_mask(), 1 * large + 2 * small)
 
 

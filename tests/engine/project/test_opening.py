@@ -151,7 +151,7 @@ class TestTwoViewers:
             "p = Project.open(sys.argv[1]); print(p.read_only, flush=True); time.sleep(60)"
         )
         child = subprocess.Popen(
-            [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
+            [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, encoding="utf-8"
         )
         assert child.stdout.readline().strip() == "False"
         with Project.open(folder) as beside:

@@ -176,7 +176,7 @@ def test_a_limit_of_the_system_on_file_sizes(project):
     ran = subprocess.run(
         [sys.executable, "-c", FILL, str(folder), str(limit)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     saved, performed = (int(n) for n in ran.stdout.splitlines()[0].split())
@@ -265,7 +265,7 @@ def test_a_folder_that_may_only_be_read_opens_for_reading(project, killed):
         ran = subprocess.run(
             [sys.executable, "-c", READ, str(folder)],
             capture_output=True,
-            text=True,
+            encoding="utf-8",
             check=False,
         )
         folder.chmod(0o755)

@@ -268,7 +268,7 @@ def test_full_disk_leaves_the_old_file(tmp_path, suffix):
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(program), str(path)],
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         check=False,
     )
     assert "refused" in done.stderr
