@@ -62,7 +62,7 @@ class EverythingConfig(BaseModel):
         description="What a mask of this score covers is not clicked again in finer tiles.",
     )
     max_patches: int = Field(
-        40,
+        60,
         ge=0,
         title="Most patches of a slice",
         description=(
@@ -77,7 +77,7 @@ class EverythingConfig(BaseModel):
         description="The surest are asked for once more, by their boxes in their own crops.",
     )
     least_score: float = Field(
-        0.3,
+        0.2,
         ge=0,
         le=1,
         title="Score",
@@ -91,7 +91,7 @@ class EverythingConfig(BaseModel):
         description="Masks of one slice that overlap by more are one object; the surer stays.",
     )
     link_dice: float = Field(
-        0.65,
+        0.6,
         gt=0,
         le=1,
         title="Link",
@@ -115,5 +115,5 @@ class EverythingConfig(BaseModel):
         description="Masks that cover more of a slice's body are the body itself.",
     )
     max_candidates: int = Field(
-        48, ge=1, title="Most candidates", description="The surest are kept."
+        32, ge=1, title="Most candidates", description="The best are kept."
     )

@@ -1,40 +1,47 @@
-"""From slice to slice: sections of one object become a chain, a chain becomes a region.
+"""From slice to slice: sections of one object become a chain.
 
 Rules, for slices in the order they are looked at:
 
-- Two sections of neighbouring slices belong together where each is the other's best match,
-  by Dice, and the Dice is high enough. So where an object splits or two merge, the larger
-  part goes on and the other begins or ends; and of nested objects the outer follows the
-  outer and the inner the inner, for those agree best.
-- A section without a match on the next slice may find one on the slice after it, among
-  those that no section of the slice between has claimed: a gap of one slice.
+- Every section is the start of a chain. Up and down from it, the chain goes on with the next
+  slice's section that agrees best with the latest, by Dice, where the Dice is high enough.
+  So of nested objects the outer follows the outer and the inner the inner, for those agree
+  best; and where an object splits or two merge, the chain keeps to the larger part, while
+  the smaller part's own chain ends there or joins the whole.
+- Where the next slice has none, the slice after it may: a gap of one slice.
+- Chains may share sections. One wrong section then spoils the chains through it, and no
+  others; of all the chains the best are taken, and those that repeat them are dropped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_sss.engine.inference.everything.sections import Section, flattened, overlaps
-from napari_sss.engine.volumes.grid import Grid
-from napari_sss.engine.volumes.region import Region
+
+Node = tuple[int, int]  # which of the slices that were looked at, which of its sections
 
 
 @dataclass(frozen=True)
 class Chain:
-    """One object's sections.
+    """What is taken for one object's sections.
 
     Parameters
     ----------
+    nodes : tuple of (int, int)
+        Which of the levels and which of its sections, by rising slice.
     sections : tuple of Section
-        One or more, by rising slice index.
+        The same sections, one or more.
+    links : tuple of float
+        Dice of each with its next.
     """
 
+    nodes: tuple[Node, ...]
     sections: tuple[Section, ...]
+    links: tuple[float, ...]
 
     @property
     def score(self) -> float:
@@ -42,171 +49,141 @@ class Chain:
 
         It is as if there were one slice more that says no.
         """
-        return self.evidence / (len(self.sections) + 1)
+        return sum(s.score for s in self.sections) / (len(self.sections) + 1)
 
     @property
-    def evidence(self) -> float:
-        """The sum of the scores: to be found on many slices is what sets objects apart."""
-        return sum(s.score for s in self.sections)
+    def standing(self) -> float:
+        """By which chains are ranked.
+
+        To be sure on many slices speaks for an object, and that they agree does even more.
+        """
+        if not self.links:
+            return 0.0
+        evidence = sum(s.score for s in self.sections)
+        return float(np.sqrt(evidence) * np.mean(self.links) ** 2)
 
 
-def link(
-    slices: Iterable[Sequence[Section]], shape: tuple[int, int], link_dice: float
-) -> list[Chain]:
+@dataclass(frozen=True)
+class Levels:
+    """The sections of the slices that were looked at, and how they overlap.
+
+    Parameters
+    ----------
+    sections : list of sequences of Section
+        By slice.
+    common : list of (N, N) arrays
+        Cells that two sections of a slice share; on the diagonal their sizes.
+    dice : two lists of (N, M) arrays
+        Of each slice's sections with those of the next, and of the one after that.
+    """
+
+    sections: list[Sequence[Section]]
+    common: list[NDArray[np.float32]]
+    dice: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]]
+
+    @classmethod
+    def of(cls, slices: Iterable[Sequence[Section]], shape: tuple[int, int]) -> Levels:
+        """Overlaps of the sections found on slices of ``shape`` rows and columns."""
+        levels = cls([], [], ([], []))
+        before: list[NDArray[np.float32]] = []  # of the last two slices, the nearer first
+        for sections in slices:
+            flat = flattened(sections, shape)
+            levels.sections.append(sections)
+            levels.common.append(flat @ flat.T)
+            for known, earlier in zip(levels.dice, before, strict=False):
+                known.append(_dice(earlier, flat))
+            before = [flat, *before[:1]]
+        return levels
+
+    def best(self, node: Node, way: int, link_dice: float) -> tuple[Node, float] | None:
+        """The section that a chain goes on with from ``node``, and their Dice.
+
+        ``way`` is 1 upwards and -1 downwards; None where the chain ends.
+        """
+        level, place = node
+        for hop, known in enumerate(self.dice, start=1):
+            there = level + way * hop
+            if not 0 <= there < len(self.sections):
+                return None
+            dice = known[level][place] if way > 0 else known[there][:, place]
+            if dice.size and dice.max() >= link_dice:
+                return (there, int(dice.argmax())), float(dice.max())
+        return None
+
+
+def link(levels: Levels, link_dice: float) -> list[Chain]:
     """Chains of sections; see the module for the rules.
 
     Parameters
     ----------
-    slices : iterable of sequences of Section
-        For each slice that was looked at, in order, what was found on it.
-    shape : (int, int)
-        Rows and columns of a slice.
+    levels : Levels
+        What was found.
     link_dice : float
         Least Dice of two sections that belong together.
 
     Returns
     -------
     list of Chain
-        In the order in which they begin. Each section is in one chain.
+        Each once, in the order of the sections from which they start.
     """
-    chains: list[list[Section]] = []
-    open_chains: list[_Level] = []  # of the last two slices, the nearer first
-    for sections in slices:
-        flat = flattened(sections, shape)
-        owner = np.full(len(sections), -1, dtype=np.int64)
-        for level in open_chains:
-            level.hand_on(flat, owner, link_dice)
-        for place, section in enumerate(sections):
-            if owner[place] < 0:
-                owner[place] = len(chains)
-                chains.append([])
-            chains[owner[place]].append(section)
-        open_chains = [_Level(flat, owner), *open_chains[:1]]
-    return [Chain(tuple(sections)) for sections in chains]
+    chains: dict[tuple[Node, ...], Chain] = {}
+    for level, sections in enumerate(levels.sections):
+        for place in range(len(sections)):
+            chain = _chain(levels, (level, place), link_dice)
+            chains.setdefault(chain.nodes, chain)
+    return list(chains.values())
 
 
-@dataclass
-class _Level:
-    """One slice's sections and their chains, -1 for those that were handed on already."""
-
-    flat: NDArray[np.float32]
-    chains: NDArray[np.int64]
-
-    def hand_on(
-        self, flat: NDArray[np.float32], owner: NDArray[np.int64], link_dice: float
-    ) -> None:
-        """Give the chains to a later slice's sections that have none yet."""
-        waiting, free = np.flatnonzero(self.chains >= 0), np.flatnonzero(owner < 0)
-        for here, there in _mutual_best(self.flat[waiting], flat[free], link_dice):
-            owner[free[there]] = self.chains[waiting[here]]
-            self.chains[waiting[here]] = -1
-
-
-def _mutual_best(
-    first: NDArray[np.float32], second: NDArray[np.float32], link_dice: float
-) -> list[tuple[int, int]]:
-    """Pairs that are each other's best match by Dice, of at least ``link_dice``."""
-    if not len(first) or not len(second):
-        return []
-    common, union = overlaps(first, second)
-    dice = 2 * common / np.maximum(union + common, 1)
-    forth, back = dice.argmax(axis=1), dice.argmax(axis=0)
-    return [
-        (here, int(there))
-        for here, there in enumerate(forth)
-        if back[there] == here and dice[here, there] >= link_dice
-    ]
+def _chain(levels: Levels, start: Node, link_dice: float) -> Chain:
+    """The chain through one section."""
+    nodes: list[Node] = [start]
+    links: list[float] = []
+    for way in (1, -1):
+        found = levels.best(start, way, link_dice)
+        while found is not None:
+            node, dice = found
+            nodes.insert(len(nodes) if way > 0 else 0, node)
+            links.insert(len(links) if way > 0 else 0, dice)
+            found = levels.best(node, way, link_dice)
+    sections = tuple(levels.sections[level][place] for level, place in nodes)
+    return Chain(tuple(nodes), sections, tuple(links))
 
 
 def distinct_chains(
-    chains: Sequence[Chain], shape: tuple[int, int], same_iou: float
-) -> list[Chain]:
-    """The chains without repeats, those with the most evidence first.
+    chains: Sequence[Chain], levels: Levels, same_iou: float
+) -> Iterator[Chain]:
+    """The chains without repeats, those that rank highest first.
 
     Parameters
     ----------
     chains : sequence of Chain
         Found by :func:`link`.
-    shape : (int, int)
-        Rows and columns of a slice.
+    levels : Levels
+        The same.
     same_iou : float
         Chains that overlap by more, over all slices together, are one object's.
     """
-    common = np.zeros((len(chains), len(chains)), dtype=np.float64)
-    by_slice: dict[int, list[tuple[int, Section]]] = {}
-    for number, chain in enumerate(chains):
-        for section in chain.sections:
-            by_slice.setdefault(section.index, []).append((number, section))
-    for members in by_slice.values():
-        numbers = [number for number, _ in members]
-        flat = flattened([section for _, section in members], shape)
-        common[np.ix_(numbers, numbers)] += flat @ flat.T
-    sizes = np.diag(common)
-    union = sizes[:, None] + sizes[None, :] - common
-    kept: list[int] = []
-    for number in np.argsort([-c.evidence for c in chains], kind="stable"):
-        if all(common[number, k] <= same_iou * union[number, k] for k in kept):
-            kept.append(int(number))
-    return [chains[number] for number in kept]
+    kept: list[Chain] = []
+    for number in np.argsort([-c.standing for c in chains], kind="stable"):
+        chain = chains[number]
+        if all(_iou(chain, known, levels) <= same_iou for known in kept):
+            kept.append(chain)
+            yield chain
 
 
-def filled(chain: Chain, grid: Grid, step: int) -> Region:
-    """The chain as one region, the slices between its sections filled in.
-
-    Between two sections the signed distances from their edges are interpolated. The ends
-    reach half a step further, for there, on average, the object ends.
-
-    Parameters
-    ----------
-    chain : Chain
-        Its sections lie along array axis 0.
-    grid : Grid
-        Of the volume.
-    step : int
-        Slices from one that was looked at to the next.
-
-    References
-    ----------
-    Raya SP, Udupa JK, "Shape-based interpolation of multidimensional objects", IEEE
-    Transactions on Medical Imaging 9(1), 1990.
-    """
-    sections = chain.sections
-    y0 = min(s.offset[0] for s in sections)
-    x0 = min(s.offset[1] for s in sections)
-    y1 = max(s.offset[0] + s.mask.shape[0] for s in sections)
-    x1 = max(s.offset[1] + s.mask.shape[1] for s in sections)
-    first = max(0, sections[0].index - step // 2)
-    last = min(grid.shape[0] - 1, sections[-1].index + step // 2)
-    mask = np.zeros((last - first + 1, y1 - y0, x1 - x0), dtype=bool)
-    planes = [_plane(s, (y0, x0), mask.shape[1:]) for s in sections]
-    mask[: sections[0].index - first + 1] = planes[0]
-    mask[sections[-1].index - first :] = planes[-1]
-    for lower, upper, below, above in zip(
-        sections[:-1], sections[1:], planes[:-1], planes[1:], strict=True
-    ):
-        mask[lower.index - first], mask[upper.index - first] = below, above
-        between = upper.index - lower.index
-        if between > 1:
-            low, high = _depth(below, grid.spacing[1:]), _depth(above, grid.spacing[1:])
-            for k in range(1, between):
-                share = k / between
-                mask[lower.index - first + k] = (1 - share) * low + share * high > 0
-    return Region.of(mask, (first, y0, x0))
+def _iou(a: Chain, b: Chain, levels: Levels) -> float:
+    """IoU of two chains over all slices together."""
+    places = dict(b.nodes)
+    common = sum(
+        float(levels.common[level][place, places[level]])
+        for level, place in a.nodes
+        if level in places
+    )
+    sizes = sum(float(levels.common[k][p, p]) for k, p in (*a.nodes, *b.nodes))
+    return common / (sizes - common)
 
 
-def _plane(
-    section: Section, corner: tuple[int, int], shape: tuple[int, ...]
-) -> NDArray[np.bool_]:
-    """A section in a patch that begins at ``corner``."""
-    plane = np.zeros(shape, dtype=bool)
-    y, x = section.offset[0] - corner[0], section.offset[1] - corner[1]
-    plane[y : y + section.mask.shape[0], x : x + section.mask.shape[1]] = section.mask
-    return plane
-
-
-def _depth(plane: NDArray[np.bool_], spacing: tuple[float, float]) -> NDArray[np.float64]:
-    """Signed distance in mm from a section's edge, positive inside."""
-    padded = np.pad(plane, 1)
-    inside = ndimage.distance_transform_edt(padded, sampling=spacing)
-    outside = ndimage.distance_transform_edt(~padded, sampling=spacing)
-    return np.asarray(inside - outside)[1:-1, 1:-1]
+def _dice(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(N, M) Dice of flattened sections."""
+    common, union = overlaps(first, second)
+    return np.asarray(2 * common / np.maximum(union + common, 1), dtype=np.float32)

@@ -10,12 +10,8 @@ from numpy.typing import NDArray
 
 from napari_sss.engine.inference.everything.clicking import click_tiles
 from napari_sss.engine.inference.everything.config import EverythingConfig
-from napari_sss.engine.inference.everything.linking import (
-    Chain,
-    distinct_chains,
-    filled,
-    link,
-)
+from napari_sss.engine.inference.everything.filling import filled
+from napari_sss.engine.inference.everything.linking import Levels, distinct_chains, link
 from napari_sss.engine.inference.everything.patches import standing_out
 from napari_sss.engine.inference.everything.point_grid import (
     Body,
@@ -26,6 +22,7 @@ from napari_sss.engine.inference.everything.point_grid import (
 from napari_sss.engine.inference.everything.refining import refine
 from napari_sss.engine.inference.everything.sections import Section, distinct
 from napari_sss.engine.inference.segment import Stacks
+from napari_sss.engine.inference.slices import SliceStack
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.sam2_model import Sam2Model
 from napari_sss.engine.prompts.candidates import Candidate
@@ -33,6 +30,8 @@ from napari_sss.engine.prompts.types import Plane
 from napari_sss.engine.volumes.volume import Volume
 
 CLASS_NAME = "object"
+AVERAGED_MM = 3.0  # standard deviation of the average over neighbouring slices
+LEAST_WEIGHT = 0.05  # of a slice in that average, as a share of the middle one's
 SEARCH_SIZE = 128
 """Side of the embedded model's input while it searches. It was trained at sizes from this one
 up; at 192 a slice takes twice as long, and no more is found."""
@@ -69,8 +68,7 @@ class EverythingSource:
         Returns
         -------
         mapping
-            ``"object"`` to the candidates, those with the most evidence first; they may touch
-            and nest.
+            ``"object"`` to the candidates, the best first; they may touch and nest.
 
         Raises
         ------
@@ -88,9 +86,9 @@ class EverythingSource:
                 yield self._sections(index, body.on(index), control.check)
 
         with _search_size(self._stack.model):
-            chains = link(found(), self._stack.shape, self._config.link_dice)
+            levels = Levels.of(found(), self._stack.shape)
         control.report("candidates", len(indices), len(indices))
-        return {CLASS_NAME: self._chosen(chains, step)}
+        return {CLASS_NAME: self._chosen(levels, step)}
 
     def _sections(
         self, index: int, body: NDArray[np.bool_], check: Callable[[], None]
@@ -116,7 +114,7 @@ class EverythingSource:
         """What stands out by its grey on a slice."""
         config, stack = self._config, self._stack
         found = standing_out(
-            stack.grey(index),
+            _averaged(stack, index),
             body,
             stack.spacing,
             index,
@@ -164,18 +162,29 @@ class EverythingSource:
         side_mm = max(frame.rows * spacing[0], frame.columns * spacing[1])
         return side_mm / (self._stack.model.image_size // 4)
 
-    def _chosen(self, chains: Sequence[Chain], step: int) -> list[Candidate]:
-        """The chains with the most evidence as candidates; slips and trifles left out."""
+    def _chosen(self, levels: Levels, step: int) -> list[Candidate]:
+        """The best chains as candidates; slips and trifles left out."""
         config, grid = self._config, self._stack.volume.grid
-        long_enough = [c for c in chains if len(c.sections) >= config.min_slices]
+        chains = [
+            c for c in link(levels, config.link_dice) if len(c.sections) >= config.min_slices
+        ]
         chosen: list[Candidate] = []
-        for chain in distinct_chains(long_enough, self._stack.shape, config.same_iou):
-            region = filled(chain, grid, step)
+        for chain in distinct_chains(chains, levels, config.same_iou):
+            region = filled(chain.sections, grid, step)
             if region.voxels * grid.voxel_ml >= config.min_volume_ml:
                 chosen.append(Candidate(region, chain.score))
             if len(chosen) == config.max_candidates:
                 break
         return chosen
+
+
+def _averaged(stack: SliceStack, index: int) -> NDArray[np.float32]:
+    """A slice averaged with its neighbours: what stands out by grey alone drowns in noise."""
+    distances = (np.arange(len(stack)) - index) * stack.thickness
+    weights = np.exp(-0.5 * (distances / AVERAGED_MM) ** 2)
+    near = np.flatnonzero(weights > LEAST_WEIGHT)
+    parts = [weights[k] / weights[near].sum() * stack.grey(int(k)) for k in near]
+    return np.asarray(sum(parts), dtype=np.float32)
 
 
 @contextmanager
