@@ -1,8 +1,7 @@
 """How many organs ``auto --source everything`` finds with nobody clicking.
 
 Of the labelled structures over a volume, the share that one object matches at a Dice of 0.7
-or more, for the candidates (SAM-2's grid of points, linked across slices) and for SAM-2's
-masks tracked from them.
+or more; with ``--track`` also for the masks that SAM-2's memory makes of the same prompts.
 
     python benchmarks/everything.py                 # the CT of the shared test volumes
     python benchmarks/everything.py --phantom 0     # the generated abdomen of this seed
@@ -19,7 +18,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,11 @@ from _measure import write_report
 
 from napari_sss.engine.inference.auto import AutoOptions, auto_segment
 from napari_sss.engine.inference.result import SegmentedObject
+from napari_sss.engine.inference.segment import Stacks, segment_object
 from napari_sss.engine.jobs import JobControl, Progress
 from napari_sss.engine.models.loading import load_model
+from napari_sss.engine.models.sam2_model import Sam2Model
+from napari_sss.engine.volumes.intensity import window_for
 from napari_sss.engine.volumes.phantom import make_phantom
 from napari_sss.engine.volumes.reading import read_volume
 from napari_sss.engine.volumes.region import Region
@@ -142,6 +144,17 @@ class Clock:
         self.seconds[progress.stage] = round(progress.elapsed, 1)
 
 
+def tracked(
+    volume: Volume, model: Sam2Model, objects: Sequence[SegmentedObject]
+) -> list[SegmentedObject]:
+    """The objects with the masks of tracking them from their prompts."""
+    stacks = Stacks(volume, window_for(volume), model)
+    return [
+        replace(o, sam2=segment_object(stacks, o.prompts, guide=o.candidate).region)
+        for o in objects
+    ]
+
+
 def main() -> int:
     """Run, print the table, and write JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -153,7 +166,7 @@ def main() -> int:
     parser.add_argument("--model", default="embedded")
     parser.add_argument("--device")
     parser.add_argument("--least-ml", type=float, default=20.0)
-    parser.add_argument("--no-propagate", action="store_true", help="candidates alone")
+    parser.add_argument("--track", action="store_true", help="follow each object as well")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
     if args.phantom is not None:
@@ -163,11 +176,12 @@ def main() -> int:
         labels = args.labels or args.data / "ct/example_seg_fast_force_split.nii.gz"
         case = file_case(image, labels)
     model = load_model(args.model, device=args.device)
-    options = AutoOptions(source="everything", propagate=not args.no_propagate)
+    options = AutoOptions(source="everything")
     clock, began = Clock(), time.perf_counter()
     found = auto_segment(case.volume, model, options, control=JobControl(clock))
     seconds = round(time.perf_counter() - began, 1)
-    rows = score(case, found.objects, args.least_ml)
+    objects = tracked(case.volume, model, found.objects) if args.track else found.objects
+    rows = score(case, objects, args.least_ml)
     results = {
         "case": case.name,
         "model": model.sha256,

@@ -78,10 +78,15 @@ class AutoOptions(BaseModel):
 
 @dataclass(frozen=True)
 class _Found:
-    """An object that PCSW found, with the candidate source's wish for its final mask."""
+    """An object that PCSW found, with the candidate source's wish for its final mask.
+
+    What the search for everything finds is SAM-2's already, slice by slice, and on the
+    phantom following it with the memory has made it worse: it is not ``followed``.
+    """
 
     object: FoundObject
     keep: MaskOrigin
+    followed: bool = True
 
 
 def auto_segment(
@@ -208,7 +213,8 @@ def _found(
 
         config = options.pcsw or PcswConfig()
         coarse = EverythingSource(stacks).candidates(stacks.volume, control)
-        found += _prompted(stacks, coarse, options, config, "sam2", len(found), control)
+        objects = _prompted(stacks, coarse, options, config, "candidate", len(found), control)
+        found += [replace(o, followed=False) for o in objects]
     if options.source == "model":
         config = options.pcsw or PcswConfig()
         coarse = _head_candidates(stacks, trained, control)
@@ -276,12 +282,13 @@ def _segment(
             max(0, first - margin),
             min(frame.volume.grid.shape[0], first + count + margin) - 1,
         )
+    follow = options.propagate and found.followed
     tracked = segment_object(
         stacks,
         prompts,
-        propagate=options.propagate,
+        propagate=follow,
         limits=limits,
-        guide=candidate if candidate.voxels else None,
+        guide=candidate if candidate.voxels and follow else None,
         emit=lambda event: emit(frame.event_out(event)),
         check=control.check,
     )
@@ -296,7 +303,8 @@ def _segment(
         confidence,
         "candidate" if use_candidate else "sam2",
         candidate=coarse,
-        sam2=sam2,
+        # A single slice beside a whole object would compare nothing.
+        sam2=None if use_candidate and not follow else sam2,
     )
 
 

@@ -206,6 +206,19 @@ def test_pcsw_prompts_each_candidate(scan, model):
         assert truth[name][prompt.index, int(click.y), int(click.x)]
 
 
+def test_candidates_are_kept_and_not_followed(scan, model):
+    volume, _ = scan
+    found = auto_segment(
+        volume, model, AutoOptions(source="everything"), window=IntensityWindow(0.0, 1.0)
+    )
+    assert found.objects
+    for segmented in found.objects:
+        assert segmented.origin == "candidate"
+        assert segmented.region is segmented.candidate
+        assert segmented.sam2 is None
+    model.with_memory.assert_not_called()
+
+
 def test_clicks_alone_find_them_too(scan, find):
     volume, truth = scan
     config = CONFIG.model_copy(update={"max_patches": 0, "point_step_mm": 12.0})

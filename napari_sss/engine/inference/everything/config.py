@@ -115,5 +115,5 @@ class EverythingConfig(BaseModel):
         description="Masks that cover more of a slice's body are the body itself.",
     )
     max_candidates: int = Field(
-        32, ge=1, title="Most candidates", description="The best are kept."
+        48, ge=1, title="Most candidates", description="The best are kept."
     )
