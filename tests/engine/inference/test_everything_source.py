@@ -151,8 +151,8 @@ def test_an_empty_volume_has_no_candidates(find, model):
 
 def test_limits_are_kept(scan, find):
     volume, _ = scan
-    # The largest has 16 * 24 * 24 voxels of 16 mm3: 147 ml.
-    large = find(volume, config=CONFIG.model_copy(update={"min_volume_ml": 180.0}))
+    # The largest, both objects taken for one, has 16 * 24 * 40 voxels of 16 mm3: 246 ml.
+    large = find(volume, config=CONFIG.model_copy(update={"min_volume_ml": 300.0}))
     assert list(large["object"]) == []
     one = find(volume, config=CONFIG.model_copy(update={"max_candidates": 1}))
     assert len(one["object"]) == 1

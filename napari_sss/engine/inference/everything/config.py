@@ -91,7 +91,7 @@ class EverythingConfig(BaseModel):
         description="Masks of one slice that overlap by more are one object; the surer stays.",
     )
     link_dice: float = Field(
-        0.6,
+        0.65,
         gt=0,
         le=1,
         title="Link",
@@ -115,5 +115,5 @@ class EverythingConfig(BaseModel):
         description="Masks that cover more of a slice's body are the body itself.",
     )
     max_candidates: int = Field(
-        48, ge=1, title="Most candidates", description="The best are kept."
+        64, ge=1, title="Most candidates", description="The best are kept."
     )

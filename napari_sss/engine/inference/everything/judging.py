@@ -13,11 +13,15 @@ from napari_sss.engine.models.sam2_model import Decoded
 STABILITY_LOGIT = 1.0
 
 
+def certainty(decoded: Decoded) -> Tensor:
+    """What the model says for its masks, (B, M), 0 to 1: predicted IoU times stability."""
+    return decoded.ious.clamp(0, 1) * stability(decoded.logits)
+
+
 def scores_of(decoded: Decoded, grey: Tensor) -> Tensor:
     """How surely each mask is an object, (B, M), 0 to 1.
 
-    The geometric mean of what the model says (predicted IoU times stability) and of what
-    the image says.
+    The geometric mean of what the model says and of what the image says.
 
     Parameters
     ----------
@@ -26,8 +30,7 @@ def scores_of(decoded: Decoded, grey: Tensor) -> Tensor:
     grey : (B or 1, S, S) tensor
         The crops they lie in.
     """
-    sure = decoded.ious.clamp(0, 1) * stability(decoded.logits)
-    return (sure * outline_evidence(grey, decoded.logits > 0)).sqrt()
+    return (certainty(decoded) * outline_evidence(grey, decoded.logits > 0)).sqrt()
 
 
 def plausible(

@@ -55,12 +55,14 @@ class Chain:
     def standing(self) -> float:
         """By which chains are ranked.
 
-        To be sure on many slices speaks for an object, and that they agree does even more.
+        To be sure on many slices speaks for an object, that they agree does even more, and
+        of two equals the larger is the whole.
         """
         if not self.links:
             return 0.0
         evidence = sum(s.score for s in self.sections)
-        return float(np.sqrt(evidence) * np.mean(self.links) ** 2)
+        area = np.mean([s.area for s in self.sections])
+        return float(np.sqrt(evidence) * np.mean(self.links) ** 2 * area**0.25)
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,10 @@
 """Every mask once more, by its box and in a crop of its own.
 
-A click in a tile finds where an object is; its outline is seen best where the object fills
-the model's input. A true object answers to its own box with the mask that it came from, so
-the agreement of the two is evidence as well.
+A click in a tile, or a patch of even grey, says where an object may be; the model knows an
+object best by its box, where it fills the model's input. A true object answers to its box
+with the mask that the box came from, so the agreement of the two is evidence as well. Of the
+two outlines the one stays that follows the image's edges more closely: a strong model's own,
+while a small one is often the better judge than draughtsman.
 """
 
 from __future__ import annotations
@@ -12,9 +14,11 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from napari_sss.engine.inference.crops import CropFrame
-from napari_sss.engine.inference.everything.judging import scores_of
+from napari_sss.engine.inference.everything.evidence import outline_evidence
+from napari_sss.engine.inference.everything.judging import certainty
 from napari_sss.engine.inference.everything.sections import Section, flattened, overlaps
 from napari_sss.engine.inference.slices import SliceStack
 from napari_sss.engine.models.drawn_prompts import BOX_FIRST_CORNER, BOX_LAST_CORNER
@@ -27,7 +31,7 @@ CROPS_TOGETHER = 8  # encoded as one batch; cancelling waits for one such batch 
 def refine(
     stack: SliceStack, sections: Sequence[Section], check: Callable[[], None] = lambda: None
 ) -> list[Section]:
-    """Each section as the model sees it by its box, without those that vanish.
+    """Each section judged anew, without those in whose box the model sees nothing.
 
     Parameters
     ----------
@@ -41,7 +45,8 @@ def refine(
     Returns
     -------
     list of Section
-        Scored by model and image, times the root of the IoU with what it came from.
+        With the outline that follows the image better. The score is the root of predicted
+        IoU, stability, evidence of the outline and IoU of the two outlines, multiplied.
 
     Raises
     ------
@@ -72,20 +77,35 @@ def _again(stack: SliceStack, sections: Sequence[Section]) -> list[Section | Non
         images = torch.stack([frame.cut(grey, side) for frame in frames])
         features = model.encode(images)
         decoded = model.decode(
-            features,
-            model.without_memory(features),
-            _boxes(sections, frames, side),
+            features, model.without_memory(features), _boxes(sections, frames, side)
         ).best()
-        scores = scores_of(decoded, images)
+        sure = certainty(decoded)[:, 0].cpu()
+        drawn = outline_evidence(images, decoded.logits > 0)[:, 0].cpu()
+        given = outline_evidence(images, _in_crops(sections, frames, stack))[:, 0]
         probabilities = torch.sigmoid(model.upsample(decoded.logits))
     found: list[Section | None] = []
     for row, (section, frame) in enumerate(zip(sections, frames, strict=True)):
         offset, patch = frame.paste(probabilities[row, 0], stack.shape)
-        again = Section.of(section.index, offset, patch > 0.5, float(scores[row, 0]))
-        if again is not None:
-            again = again.scored(again.score * agreement(section, again, stack.shape) ** 0.5)
-        found.append(again)
+        answer = Section.of(section.index, offset, patch > 0.5, 0.0)
+        if answer is not None:
+            evidence = float(sure[row] * torch.maximum(drawn[row], given[row]))
+            score = (evidence * agreement(section, answer, stack.shape)) ** 0.5
+            answer = (answer if drawn[row] >= given[row] else section).scored(score)
+        found.append(answer)
     return found
+
+
+def _in_crops(
+    sections: Sequence[Section], frames: Sequence[CropFrame], stack: SliceStack
+) -> Tensor:
+    """Sections as (B, 1, S/4, S/4) masks of their crops."""
+    side = stack.model.image_size // 4
+    masks = []
+    for section, frame in zip(sections, frames, strict=True):
+        canvas = np.zeros(stack.shape, dtype=bool)
+        section.paint(canvas)
+        masks.append(frame.cut(canvas.astype(np.float32), side) > 0.5)
+    return torch.stack(masks)[:, None]
 
 
 def _boxes(sections: Sequence[Section], frames: Sequence[CropFrame], side: int) -> PointPrompts:
