@@ -107,13 +107,14 @@ def score(case: Case, objects: Sequence[SegmentedObject], least_ml: float) -> li
         ]
         for origin in ORIGINS
     }
+    origins = [o for o in ORIGINS if regions[o] or o == "candidate"]
     rows = []
     for value, name in case.names.items():
         truth = Region.of(case.labels == value)
         ml = truth.voxels * case.volume.grid.voxel_ml
         if ml < least_ml:
             continue
-        found = {origin: best_match(truth, regions[origin]) for origin in ORIGINS}
+        found = {origin: best_match(truth, regions[origin]) for origin in origins}
         rows.append(
             Row(
                 name,
@@ -127,10 +128,8 @@ def score(case: Case, objects: Sequence[SegmentedObject], least_ml: float) -> li
 
 def shares(rows: Sequence[Row]) -> dict[str, float]:
     """Share of the structures that are matched, by which mask."""
-    return {
-        origin: float(np.mean([row.dice[origin] >= MATCHED for row in rows])) if rows else 0.0
-        for origin in ORIGINS
-    }
+    origins = rows[0].dice if rows else ()
+    return {o: float(np.mean([row.dice[o] >= MATCHED for row in rows])) for o in origins}
 
 
 class Clock:
@@ -200,14 +199,11 @@ def main() -> int:
 
 def _print(rows: Sequence[Row], results: Mapping[str, object]) -> None:
     write = sys.stdout.write
-    write(
-        f"{'organ':16s}{'ml':>9s}{'candidate':>11s}{'object':>8s}{'sam2':>8s}{'object':>8s}\n"
-    )
+    origins = list(rows[0].dice) if rows else []
+    write(f"{'organ':16s}{'ml':>9s}" + "".join(f"{o:>11s}{'object':>8s}" for o in origins))
+    write("\n")
     for row in rows:
-        cells = "".join(
-            f"{row.dice[o]:{width}.3f}{row.object[o]:8d}"
-            for o, width in zip(ORIGINS, (11, 8), strict=True)
-        )
+        cells = "".join(f"{row.dice[o]:11.3f}{row.object[o]:8d}" for o in origins)
         write(f"{row.organ:16s}{row.ml:9.1f}{cells}\n")
     write(json.dumps({k: v for k, v in results.items() if k != "organs"}) + "\n")
 
