@@ -120,6 +120,9 @@ class Trainer:
         Go on from its checkpoint.
     control, on_event
         As for :func:`train`.
+    finish_early : callable
+        Asked after every step: whether to end now as if the budget were spent, with a last
+        validation and the model kept.
     """
 
     def __init__(
@@ -130,9 +133,11 @@ class Trainer:
         resume: bool = False,
         control: JobControl | None = None,
         on_event: OnEvent | None = None,
+        finish_early: Callable[[], bool] = lambda: False,
     ) -> None:
         self.config, self.parts, self.folder = config, parts, folder
         self.control = control or JobControl()
+        self.finish_early = finish_early
         self.guard = CollapseGuard(tuple(parts.preparation.classes), config.collapse_patience)
         self.step = 0
         self.best_step, self.best_dice = 0, -1.0
@@ -182,13 +187,15 @@ class Trainer:
         if self.step == 0:
             log.info("Tuning %s: %s.", self.parts.mode, self.parts.reason)
             self._save()  # the last good state, should the first step already fail
-        while self.progress < 1.0 and not self._is_out_of_patience():
+        early = False
+        while self.progress < 1.0 and not self._is_out_of_patience() and not early:
             self._report()
             figures = self._learn(self._batch())
             self.step += 1
             if self.step % self.config.log_every == 0 or self.step == 1:
                 self.events("step", self.step, self.seconds, **figures)
-            at_end = self.progress >= 1.0
+            early = self.finish_early()
+            at_end = early or self.progress >= 1.0
             if self.step % self.config.validate_every == 0 or at_end:
                 self._validate()
             if self.step % self.config.checkpoint_every == 0 or at_end:
@@ -197,7 +204,8 @@ class Trainer:
         if not self.parts.validates or self.best_step == 0:
             self.best_step = self.step
             self._export(self.folder)
-        self._tell_end("patience" if self._is_out_of_patience() else "budget")
+        patience = self._is_out_of_patience()
+        self._tell_end("patience" if patience else "asked" if early else "budget")
 
     def _tell_end(self, reason: str) -> None:
         memory = round(self.parts.runtime.peak_memory_mb(), 1)
