@@ -55,16 +55,18 @@ def project_cases(project: Path, labels: Path) -> tuple[CaseLists, dict[str, int
             project,
         )
     labelled = tuple(
-        Case(c.name, c.image, c.label, not c.whole, _arguments(c.reading))
+        Case(c.name, c.image, c.label, not c.whole, reading_arguments(c.reading))
         for c in data.labelled
     )
-    pool = tuple(Case(c.name, c.image, reading=_arguments(c.reading)) for c in data.unlabelled)
+    pool = tuple(
+        Case(c.name, c.image, reading=reading_arguments(c.reading)) for c in data.unlabelled
+    )
     shown = set(find_classes(labelled, "skip").values())
     classes = {name: value for name, value in data.classes.items() if value in shown}
     return CaseLists(labelled, pool), classes
 
 
-def _arguments(reading: Reading) -> tuple[tuple[str, Any], ...]:
+def reading_arguments(reading: Reading) -> tuple[tuple[str, Any], ...]:
     """Arguments of ``read_volume`` that were given for a case."""
     given = reading.arguments()
     mended = {"nan", "shear"}  # training mends rather than refuses, whatever viewing does
