@@ -101,6 +101,7 @@ def replayed(
             confidence=1.0 if confidence is None else confidence,
         )
         for object_id, (name, confidence) in replay.objects.items()
+        if object_id in replay.exported
     )
     segmentation = Segmentation(volume.grid, objects, dict(replay.classes))
     settings = {"command": args.command, "replayed": True, "same": same}

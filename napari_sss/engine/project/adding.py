@@ -14,6 +14,7 @@ from napari_sss.engine.project.cases import Case, Reading
 from napari_sss.engine.project.fingerprint import fingerprint_of, scan_files, stamp_of
 from napari_sss.engine.project.paths import relative_to
 from napari_sss.engine.project.records import CaseStatus
+from napari_sss.engine.volumes.volume import Volume
 
 _PATIENT_ID = (0x0010, 0x0020)
 _SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd", ".dcm")
@@ -104,10 +105,18 @@ def examine(found: Found, folder: Path, control: JobControl) -> tuple[Case, byte
     VolumeError
         If it cannot be read.
     """
-    from napari_sss.engine.project.thumbnail import thumbnail
     from napari_sss.engine.volumes.reading import read_volume
 
     volume = read_volume(found.path, **found.reading.arguments())
+    return describe(volume, found, folder, control)
+
+
+def describe(
+    volume: Volume, found: Found, folder: Path, control: JobControl
+) -> tuple[Case, bytes]:
+    """Make a case of a scan that was read already, not stored yet, with its thumbnail."""
+    from napari_sss.engine.project.thumbnail import thumbnail
+
     reading = replace(
         found.reading,
         series_uid=volume.source.series_uid or found.reading.series_uid,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,43 @@ def find_case(connection: sqlite3.Connection, case_id: int) -> Case | None:
     return None if row is None else _case(row)
 
 
+def case_names(connection: sqlite3.Connection) -> set[str]:
+    """The names that are taken."""
+    return {row["name"] for row in connection.execute("SELECT name FROM scan")}
+
+
+def known_by_content(
+    connection: sqlite3.Connection, fingerprint: str, reading: Reading
+) -> str | None:
+    """The name of the case that is this scan read in this way, or None."""
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM scan WHERE fingerprint = ?", (fingerprint,)
+    )
+    return next((case.name for case in map(_case, rows) if case.reading == reading), None)
+
+
+def known_by_place(connection: sqlite3.Connection, path: Path, reading: Reading) -> Case | None:
+    """The case whose scan was last seen at this place and is read in this way, or None.
+
+    What ``reading`` leaves open was decided by the file when the case was added: its only
+    series, its first frame.
+    """
+    rows = connection.execute(
+        f"SELECT {_COLUMNS} FROM scan WHERE absolute_path = ?", (str(path),)
+    )
+    for case in map(_case, rows):
+        known = case.reading
+        first = reading.frame is None and known.frame in (None, 0)
+        same = replace(
+            known,
+            series_uid=known.series_uid if reading.series_uid is not None else None,
+            frame=None if first else known.frame,
+        )
+        if same == reading:
+            return case
+    return None
+
+
 def insert_case(connection: sqlite3.Connection, case: Case, thumbnail: bytes) -> int:
     """Store a new case and return its id; its own is not looked at."""
     cursor = connection.execute(
@@ -156,12 +193,13 @@ def place_case(
     absolute_path: Path,
     stamp: str,
     fingerprint: str,
+    thumbnail: bytes | None = None,
 ) -> None:
-    """Note where a case's scan is now, and what it is."""
+    """Note where a case's scan is now, and what it is; a new picture where one is given."""
     connection.execute(
-        "UPDATE scan SET relative_path = ?, absolute_path = ?, stamp = ?, fingerprint = ? "
-        "WHERE id = ?",
-        (relative_path, str(absolute_path), stamp, fingerprint, case_id),
+        "UPDATE scan SET relative_path = ?, absolute_path = ?, stamp = ?, fingerprint = ?, "
+        "thumbnail = COALESCE(?, thumbnail) WHERE id = ?",
+        (relative_path, str(absolute_path), stamp, fingerprint, thumbnail, case_id),
     )
 
 

@@ -5,6 +5,7 @@ Written with highdicom, which is an optional extra: ``pip install "napari-sss[di
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from napari_sss._version import __version__
 from napari_sss.engine.errors import InputError
 from napari_sss.engine.project.cases import Case
 from napari_sss.engine.project.errors import ProjectError
+from napari_sss.engine.project.exporting import case_provenance
 from napari_sss.engine.project.masks import accepted_objects, class_of
 from napari_sss.engine.project.records import Maker
 from napari_sss.engine.project.state import AnnotationState
@@ -28,10 +30,27 @@ _CATEGORY = ("85756007", "SCT", "Tissue")
 _TYPE = ("85756007", "SCT", "Tissue")
 
 
+def why_no_dicom_seg(case: Case) -> str:
+    """Why no DICOM Segmentation can be written for a case, in a sentence; "" if it can be.
+
+    Cheap: neither the scan nor highdicom is loaded.
+    """
+    if find_spec("highdicom") is None:
+        return 'It needs the package highdicom: pip install "napari-sss[dicom]".'
+    if case.reading.series_uid is None:
+        return f"{case.name} is no DICOM series: export it as NIfTI or NRRD."
+    return ""
+
+
 def export_dicom_seg(
-    project: Project, case_id: int, path: Path | str, *, accepted_only: bool = False
+    project: Project,
+    case_id: int,
+    path: Path | str,
+    *,
+    accepted_only: bool = False,
+    identify: bool = False,
 ) -> Path:
-    """Write a case's objects as one DICOM Segmentation, a segment for each.
+    """Write a case's objects as one DICOM Segmentation, a segment for each, with its sidecar.
 
     Patient and study are those of the series, as the standard demands.
 
@@ -45,6 +64,9 @@ def export_dicom_seg(
         Ends in ``.dcm``; an existing file is replaced.
     accepted_only : bool
         Leave out objects that are not accepted.
+    identify : bool
+        Tell the case's name, path and patient in the sidecar. The DICOM file itself names
+        the patient in any case.
 
     Raises
     ------
@@ -56,7 +78,7 @@ def export_dicom_seg(
     WriteError
         If it cannot be written; an older file is untouched.
     """
-    from napari_sss.engine.volumes.atomic import replacing
+    from napari_sss.engine.volumes.atomic import replacing, write_json
 
     path = Path(path)
     highdicom = _highdicom()
@@ -78,6 +100,8 @@ def export_dicom_seg(
         ) from error
     with replacing(path, ".dcm") as beside:
         segmentation.save_as(beside)
+    sidecar = case_provenance(project, case_id, state, identify=identify, only=ids)
+    write_json({**sidecar, "values": "segments"}, path.with_suffix(".json"))
     return path
 
 

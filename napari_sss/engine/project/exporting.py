@@ -33,6 +33,7 @@ def export_mask(
     *,
     values: Values = "classes",
     accepted_only: bool = False,
+    identify: bool = False,
 ) -> Path:
     """Write a case's mask as one file, on the scan's own grid, with its sidecar.
 
@@ -48,6 +49,8 @@ def export_mask(
         What the voxels hold: class ids, or object ids.
     accepted_only : bool
         Leave out objects that are not accepted.
+    identify : bool
+        Tell the case's name, path and patient in the sidecar.
 
     Raises
     ------
@@ -61,7 +64,8 @@ def export_mask(
     state = project.annotation(case_id)
     only = accepted_objects(state) if accepted_only else None
     mask = class_mask(state, only) if values == "classes" else object_mask(state, only)
-    sidecar = {**case_provenance(project, case_id, state), "values": values}
+    sidecar = case_provenance(project, case_id, state, identify=identify, only=only)
+    sidecar["values"] = values
     return write_labels(mask, project.cases.get(case_id).grid, path, sidecar=sidecar)
 
 
@@ -72,6 +76,7 @@ def export_objects(
     *,
     suffix: str = ".nii.gz",
     accepted_only: bool = False,
+    identify: bool = False,
 ) -> list[Path]:
     """Write each object of a case as a mask of its own, named by number and class.
 
@@ -89,6 +94,10 @@ def export_objects(
         )
     state = project.annotation(case_id)
     only = accepted_objects(state) if accepted_only else tuple(sorted(state.objects))
+    if not only:
+        what = "accepted object" if accepted_only else "object"
+        name = project.cases.get(case_id).name
+        raise ProjectError(f"{name} has no {what} to export.", "Annotate and accept it first.")
     place = made_folder(folder)
     written = []
     for object_id in only:
@@ -97,18 +106,24 @@ def export_objects(
         path = place / f"{object_id:03d}_{name}{suffix}"
         written.append(write_labels(mask, project.cases.get(case_id).grid, path))
     files = {path.name: object_id for path, object_id in zip(written, only, strict=True)}
-    sidecar = {**case_provenance(project, case_id, state), "files": files}
-    write_json(sidecar, place / "objects.json")
+    sidecar = case_provenance(project, case_id, state, identify=identify, only=only)
+    write_json({**sidecar, "files": files}, place / "objects.json")
     return written
 
 
 def case_provenance(
-    project: Project, case_id: int, state: AnnotationState | None = None
+    project: Project,
+    case_id: int,
+    state: AnnotationState | None = None,
+    *,
+    identify: bool = False,
+    only: Collection[int] | None = None,
 ) -> dict[str, Any]:
     """How a case's masks were made; see :mod:`~napari_sss.engine.project.provenance`."""
     if state is None:
         state = project.annotation(case_id)
-    return provenance(project.cases.get(case_id), state, project.seconds_spent(case_id))
+    case, seconds = project.cases.get(case_id), project.seconds_spent(case_id)
+    return provenance(case, state, seconds, identify=identify, only=only)
 
 
 def chosen_cases(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,60 @@ from napari_sss.engine.volumes.grid import Grid
 from napari_sss.engine.volumes.region import Region
 
 Each = Literal["value", "part"]
+
+
+@dataclass(frozen=True)
+class LabelValue:
+    """A value of a label file.
+
+    Parameters
+    ----------
+    value : int
+        1 or more.
+    voxels : int
+        How many voxels hold it.
+    name : str
+        What the file's sidecar calls it; "" where there is none.
+    """
+
+    value: int
+    voxels: int
+    name: str = ""
+
+
+def label_values(path: Path | str, grid: Grid) -> tuple[LabelValue, ...]:
+    """The values of a label file that lies on a scan's grid.
+
+    Parameters
+    ----------
+    path : Path
+        A label file that holds the scan's voxels, in any order of axes.
+    grid : Grid
+        The scan's.
+
+    Raises
+    ------
+    GeometryError
+        If the file lies on another grid.
+    VolumeError
+        If it cannot be read, holds no labels, or only the background.
+    """
+    from napari_sss.engine.volumes.writing import read_labels
+
+    found, counts = np.unique(read_labels(path, grid), return_counts=True)
+    names = _sidecar_names(Path(path))
+    values = tuple(
+        LabelValue(int(value), int(count), names.get(int(value), ""))
+        for value, count in zip(found, counts, strict=True)
+        if value
+    )
+    if not values:
+        raise VolumeError(
+            f"{path} is empty: all its voxels are background.",
+            "Choose a mask with at least one value above 0.",
+            Path(path),
+        )
+    return values
 
 
 def import_labels(
@@ -74,3 +130,16 @@ def import_labels(
     first = session.free_id()
     regions = dict(enumerate(found, start=first))
     return session.import_objects(regions, policy)
+
+
+def _sidecar_names(path: Path) -> dict[int, str]:
+    """Class name by value as the file's own sidecar tells it; empty where none does."""
+    from napari_sss.engine.volumes.writing import sidecar_path
+
+    try:
+        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+        if content.get("values") == "objects":
+            return {int(o["id"]): str(o["class"]) for o in content["objects"]}
+        return {int(value): str(name) for name, value in content["classes"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return {}  # no sidecar, or another program's

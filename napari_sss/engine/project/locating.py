@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from enum import Enum
 from pathlib import Path
 
 from napari_sss.engine.errors import SSSError
@@ -11,6 +12,40 @@ from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.project.cases import Case
 from napari_sss.engine.project.errors import CaseChangedError, CaseMissingError
 from napari_sss.engine.project.fingerprint import fingerprint_of, stamp_of
+
+
+class Trouble(Enum):
+    """What is wrong with a case's scan; its annotation is complete all the same."""
+
+    MISSING = "not found"
+    CHANGED = "changed on disk"
+
+
+def troubles(
+    cases: Iterable[Case], folder: Path, control: JobControl | None = None
+) -> dict[int, Trouble]:
+    """Which cases' scans are not where they were, or not what they were.
+
+    Parameters
+    ----------
+    cases : iterable of Case
+        Those to look at.
+    folder : Path
+        The project's.
+    control : JobControl, optional
+        Told each case; for cancelling.
+    """
+    control = control or JobControl()
+    found, cases = {}, list(cases)
+    for number, case in enumerate(cases):
+        control.report("checking scans", number, len(cases))
+        try:
+            locate(case, folder, control)
+        except CaseMissingError:
+            found[case.id] = Trouble.MISSING
+        except CaseChangedError:
+            found[case.id] = Trouble.CHANGED
+    return found
 
 
 def candidates(case: Case, folder: Path) -> Iterator[Path]:

@@ -62,6 +62,7 @@ def export_nnunet(
     images: Images = "copy",
     partial: bool = False,
     own_names: bool = False,
+    identify: bool = False,
     control: JobControl | None = None,
 ) -> Dataset:
     """Write the accepted cases as an nnU-Net dataset.
@@ -79,6 +80,8 @@ def export_nnunet(
         Also cases of which parts are accepted; the rest gets nnU-Net's ignore label.
     own_names : bool
         Name files by their cases, which may carry a patient's name; else ``case_0001``.
+    identify : bool
+        Tell name, path and patient of each case in its sidecar.
     control : JobControl, optional
         Told each case.
 
@@ -108,7 +111,7 @@ def export_nnunet(
             skipped.append((case.name, str(error)))
             continue
         labels = _labels(project, case.id, values, ignore)
-        sidecar = case_provenance(project, case.id)
+        sidecar = case_provenance(project, case.id, identify=identify)
         write_labels(labels, case.grid, masks / f"{name}{_ENDING}")
         write_json(sidecar, made_folder(place / "provenance") / f"{name}.json")
         names[case.id] = name

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from napari_sss.engine.errors import Cancelled, InputError
 from napari_sss.engine.jobs import JobControl
-from napari_sss.engine.project.adding import Added, Found, discover, examine, unused_name
+from napari_sss.engine.project.adding import (
+    Added,
+    Found,
+    describe,
+    discover,
+    examine,
+    unused_name,
+)
 from napari_sss.engine.project.cases import (
     Case,
     CaseFilter,
     Reading,
+    case_names,
     find_case,
     insert_case,
+    known_by_content,
+    known_by_place,
     place_case,
     select_cases,
 )
 from napari_sss.engine.project.database import Reader
 from napari_sss.engine.project.errors import ProjectError, ReadOnlyError
 from napari_sss.engine.project.fingerprint import fingerprint_of, stamp_of
-from napari_sss.engine.project.locating import find_below, locate
+from napari_sss.engine.project.locating import Trouble, find_below, locate, troubles
 from napari_sss.engine.project.paths import relative_to
 from napari_sss.engine.project.writer import Writer
+from napari_sss.engine.volumes.grid import Vector3
 from napari_sss.engine.volumes.volume import Volume
 
 EVERYTHING = CaseFilter()
@@ -104,6 +115,7 @@ class CasePool:
         paths: Iterable[Path | str],
         reading: Reading | None = None,
         control: JobControl | None = None,
+        on_added: Callable[[Case], None] = lambda case: None,
     ) -> Added:
         """Add scans: files, folders of files, DICOM folders.
 
@@ -118,6 +130,8 @@ class CasePool:
             How they are to be read.
         control : JobControl, optional
             Told each scan.
+        on_added : callable
+            Called with each new case as soon as it is stored.
 
         Raises
         ------
@@ -138,12 +152,83 @@ class CasePool:
             control.report("adding", number, len(found))
             try:
                 added.append(self._add(scan, control))
+                on_added(added[-1])
             except Cancelled:
                 raise
             except InputError as error:
                 skipped.append((scan.path, str(error)))
         control.report("adding", len(found), len(found))
         return Added(tuple(added), tuple(skipped))
+
+    def enter(
+        self, volume: Volume, path: Path, name: str, control: JobControl | None = None
+    ) -> Case:
+        """The case of a scan that is open already; it is added where it is not known yet.
+
+        A scan is known by its content: one that was moved or copied is the same case, and
+        its new place is remembered.
+
+        Parameters
+        ----------
+        volume : Volume
+            The scan, as it was read.
+        path : Path
+            Its file, or the folder of its DICOM series.
+        name : str
+            What a new case is called.
+        control : JobControl, optional
+            For cancelling.
+
+        Raises
+        ------
+        ReadOnlyError
+            If it is not known, and the project is only read.
+        """
+        control = control or JobControl()
+        frame, uid = volume.source.frame, volume.source.series_uid
+        known = [
+            case
+            for case in self.select()
+            if case.reading.frame == frame
+            and case.reading.series_uid in (None, uid)
+            and case.grid.shape == volume.grid.shape
+        ]
+        stamp = stamp_of(path)
+        for case in known:
+            if case.absolute_path == path.absolute() and case.stamp == stamp:
+                return case
+        found = Found(path, Reading(series_uid=uid if path.is_dir() else None, frame=frame))
+        fresh, picture = describe(volume, found, self._folder, control)
+        for case in known:
+            if case.fingerprint == fresh.fingerprint:
+                self._remember(case, path)
+                return self.get(case.id)
+        names = {case.name for case in self.select()}
+        fresh = replace(fresh, name=unused_name(name or fresh.name, names))
+        writer = self._require_writer()
+        return self.get(writer.call(partial(insert_case, case=fresh, thumbnail=picture)))
+
+    def give_spacing(self, case_id: int, spacing: Vector3) -> Case:
+        """Give a scan the spacing that its file lacks (mm; Z, Y, X).
+
+        Raises
+        ------
+        ReadOnlyError
+            If the project is open for reading only.
+        """
+        case = self.get(case_id)
+        grid = replace(case.grid, spacing=spacing)
+        reading = replace(case.reading, spacing=spacing)
+        self._require_writer().call(
+            lambda c: (
+                c.execute(
+                    "UPDATE scan SET grid = ?, reading = ? WHERE id = ?",
+                    (json.dumps(asdict(grid)), json.dumps(asdict(reading)), case_id),
+                )
+                and None
+            )
+        )
+        return self.get(case_id)
 
     def remove(self, case_id: int, *, with_annotation: bool = False) -> None:
         """Take a case out of the project; its scan stays where it is.
@@ -195,6 +280,13 @@ class CasePool:
         path = self.locate(case_id, control)
         return read_volume(path, **self.get(case_id).reading.arguments())
 
+    def troubles(self, control: JobControl | None = None) -> dict[int, Trouble]:
+        """Which scans are not where they were, or not what they were, by case id.
+
+        Contents are compared only where sizes or times of files differ.
+        """
+        return troubles(self.select(), self._folder, control)
+
     def find_again(self, root: Path | str, control: JobControl | None = None) -> list[Case]:
         """Look in a folder for the scans that are missing; return those that were found."""
         missing = []
@@ -226,6 +318,7 @@ class CasePool:
         VolumeError
             If it cannot be read.
         """
+        from napari_sss.engine.project.thumbnail import thumbnail
         from napari_sss.engine.volumes.reading import read_volume
 
         case = self.get(case_id)
@@ -238,7 +331,7 @@ class CasePool:
                 place,
             )
         fingerprint = fingerprint_of(place, case.reading)
-        self._remember(replace(case, fingerprint=fingerprint), place)
+        self._remember(replace(case, fingerprint=fingerprint), place, thumbnail(volume))
         return self.get(case_id)
 
     # -- what the viewer keeps ----------------------------------------------------------
@@ -253,17 +346,21 @@ class CasePool:
     # -- inside -------------------------------------------------------------------------
 
     def _add(self, scan: Found, control: JobControl) -> Case:
+        with self._reader.snapshot() as connection:
+            known = known_by_place(connection, scan.path.absolute(), scan.reading)
+        if known is not None and known.stamp == stamp_of(scan.path):
+            raise InputError(f"It is in the project already, as {known.name}.")
         case, picture = examine(scan, self._folder, control)
-        names = {}
-        for known in self.select():
-            if known.fingerprint == case.fingerprint and known.reading == case.reading:
-                raise InputError(f"It is in the project already, as {known.name}.")
-            names[known.name] = known
+        with self._reader.snapshot() as connection:
+            twin = known_by_content(connection, case.fingerprint, case.reading)
+            names = case_names(connection)
+        if twin is not None:
+            raise InputError(f"It is in the project already, as {twin}.")
         case = replace(case, name=unused_name(case.name, names))
         writer = self._require_writer()
         return self.get(writer.call(partial(insert_case, case=case, thumbnail=picture)))
 
-    def _remember(self, case: Case, path: Path) -> None:
+    def _remember(self, case: Case, path: Path, picture: bytes | None = None) -> None:
         """Note where a scan is, unless the project is only read."""
         if self._writer is None:
             return
@@ -276,6 +373,7 @@ class CasePool:
                 absolute_path=path,
                 stamp=stamp_of(path),
                 fingerprint=case.fingerprint,
+                thumbnail=picture,
             )
         )
 

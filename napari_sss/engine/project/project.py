@@ -16,7 +16,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from napari_sss.engine.project.errors import ReadOnlyError, SaveError
 from napari_sss.engine.project.journal import save_changes
 from napari_sss.engine.project.loading import load_case, load_classes, stored_class_ids
 from napari_sss.engine.project.opening import Hold, Sharing, hold_existing, hold_new
+from napari_sss.engine.project.overview import Findings, stored_findings
 from napari_sss.engine.project.paths import kept_copy
 from napari_sss.engine.project.pool import CasePool
 from napari_sss.engine.project.record_codec import RecordCodec
@@ -266,6 +267,16 @@ class Project:
             for case in self.cases.select()
             for session in (self._sessions.get(case.id),)
         ]
+
+    def state_at_work(self, case_id: int) -> AnnotationState | None:
+        """The annotation of a case that is open, only to be looked at; None for others."""
+        session = self._sessions.get(case_id)
+        return session.state if session is not None and session.is_open else None
+
+    def stored_findings(self, only: Collection[int] | None = None) -> Mapping[int, Findings]:
+        """What the saved annotations tell the case list, by case id."""
+        with self._reader.snapshot() as connection:
+            return stored_findings(connection, only)
 
     def seconds_spent(self, case_id: int) -> dict[str, float]:
         """Seconds of work, by section key (``"3/axial/40"``); ``""`` for the case at large."""

@@ -1,8 +1,8 @@
 """How a case's masks were made, as plain content: enough to trust them and to make them again.
 
 Who made what, on which slice, with which prompts and which model; voxels that no model will
-give again (painted, operated on, cut by a neighbour) are stored as such. No name, no path and
-no patient: a scan is known by the SHA-256 of its content.
+give again (painted, operated on, cut by a neighbour) are stored as such. Unless it is asked
+for, no name, no path and no patient: a scan is known by the SHA-256 of its content.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import platform
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -45,7 +45,12 @@ _PACKAGES = ("napari-sss", "torch", "sam2", "numpy", "scipy", "scikit-image", "S
 
 
 def provenance(
-    case: Case, state: AnnotationState, seconds: Mapping[str, float]
+    case: Case,
+    state: AnnotationState,
+    seconds: Mapping[str, float],
+    *,
+    identify: bool = False,
+    only: Collection[int] | None = None,
 ) -> dict[str, Any]:
     """The content of an annotation's sidecar.
 
@@ -57,8 +62,13 @@ def provenance(
         Its annotation.
     seconds : mapping
         Time spent, as ``Project.seconds_spent`` gives it.
+    identify : bool
+        Also tell the case's name, where its scan lies, and the patient's id where known.
+    only : collection of int, optional
+        Ids of the objects that the mask holds, where it does not hold all.
     """
     grid = case.grid
+    exported = sorted(state.objects if only is None else set(only) & set(state.objects))
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -67,6 +77,7 @@ def provenance(
             "sha256": case.fingerprint,
             "frame": case.reading.frame,
             "modality": case.modality,
+            **(_identity(case) if identify else {}),
         },
         "grid": {
             "shape_zyx": list(grid.shape),
@@ -96,6 +107,7 @@ def provenance(
         "prompts": _prompts(case, state),
         "stored": base64.b64encode(_stored(state).to_bytes()).decode("ascii"),
         "labels_sha256": labels_sha256(state.labels),
+        "exported": exported,
         "software": _software(),
         "notice": "Made with a research tool. Not for clinical use.",
     }
@@ -119,6 +131,8 @@ class Replay:
         Value in a mask by class name.
     objects : mapping
         Class name and confidence by object id.
+    exported : tuple of int
+        Ids of the objects that the mask holds; the annotation may hold more.
     """
 
     prompts: PromptSet
@@ -127,6 +141,7 @@ class Replay:
     shape: Shape3
     classes: Mapping[str, int]
     objects: Mapping[int, tuple[str, float | None]]
+    exported: tuple[int, ...]
     _content: Mapping[str, Any]
 
     @classmethod
@@ -152,6 +167,7 @@ class Replay:
                 (z, y, x),
                 content["classes"],
                 {o["id"]: (o["class"], o["confidence"]) for o in content["objects"]},
+                tuple(content.get("exported", [o["id"] for o in content["objects"]])),
                 content,
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -186,6 +202,15 @@ class Replay:
 def labels_sha256(labels: Any) -> str:
     """SHA-256 of an array of object ids, as little-endian 16-bit numbers in C order."""
     return hashlib.sha256(np.ascontiguousarray(labels, dtype="<u2").data).hexdigest()
+
+
+def _identity(case: Case) -> dict[str, Any]:
+    return {
+        "name": case.name,
+        "path": str(case.absolute_path),
+        "series_uid": case.reading.series_uid,
+        "patient": case.patient,
+    }
 
 
 def _object(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from napari_sss.engine.errors import InputError
-from napari_sss.engine.project.dicom_seg import export_dicom_seg
+from napari_sss.engine.project.dicom_seg import export_dicom_seg, why_no_dicom_seg
 from napari_sss.engine.project.errors import ProjectError
 from napari_sss.engine.project.mask_actions import Making
 from napari_sss.engine.project.records import Maker, Review, RunRecord
@@ -105,3 +106,20 @@ def test_without_the_extra_it_says_how_to_get_it(project, annotated, tmp_path, m
     monkeypatch.setitem(sys.modules, "highdicom", None)
     with pytest.raises(InputError, match=r'pip install "napari-sss\[dicom\]"'):
         export_dicom_seg(project, annotated.case_id, tmp_path / "s.dcm")
+
+
+def test_the_sidecar_says_how_it_was_made_but_not_of_whom(project, annotated, tmp_path):
+    path = export_dicom_seg(project, 2, tmp_path / "seg.dcm")
+    text = path.with_suffix(".json").read_text()
+    content = json.loads(text)
+    assert (content["values"], content["exported"]) == ("segments", [1, 2])
+    assert "P7" not in text
+    assert str(tmp_path) not in text
+
+
+def test_the_reason_why_not_is_known_without_trying(project, annotated, monkeypatch):
+    scan, series = (project.cases.get(case_id) for case_id in (1, 2))
+    assert "no DICOM series" in why_no_dicom_seg(scan)
+    assert why_no_dicom_seg(series) == ""
+    monkeypatch.setattr("napari_sss.engine.project.dicom_seg.find_spec", lambda name: None)
+    assert 'pip install "napari-sss[dicom]"' in why_no_dicom_seg(series)

@@ -17,7 +17,7 @@ from napari_sss.engine.project.exporting import (
     export_mask,
     export_objects,
 )
-from napari_sss.engine.project.importing import import_labels
+from napari_sss.engine.project.importing import LabelValue, import_labels, label_values
 from napari_sss.engine.project.mask_actions import Making
 from napari_sss.engine.project.masks import known_voxels, training_mask
 from napari_sss.engine.project.nnunet import export_nnunet
@@ -119,6 +119,22 @@ class TestProvenance:
             text = json.dumps(case_provenance(project, 1))
         for secret in ("Doe", "Jane", "secret", str(tmp_path), "scans"):
             assert secret not in text
+
+    def test_names_and_paths_only_where_asked_for(self, project, annotated, tmp_path):
+        for identify in (False, True):
+            export_mask(project, 1, tmp_path / "m.nii.gz", identify=identify)
+            told = json.loads((tmp_path / "m.json").read_text())["source"]
+            assert (told.get("name") == "scan") is identify
+            assert (str(tmp_path) in str(told.get("path"))) is identify
+
+    def test_a_mask_of_some_objects_says_which(self, project, annotated, tmp_path):
+        export_mask(project, 1, tmp_path / "m.nii.gz", accepted_only=True)
+        content = json.loads((tmp_path / "m.json").read_text())
+        assert content["exported"] == [1]
+        assert [o["id"] for o in content["objects"]] == [1, 2]
+        assert Replay.of(content).exported == (1,)
+        del content["exported"]  # a sidecar of an older program
+        assert Replay.of(content).exported == (1, 2)
 
     def test_a_replay_gives_the_same_mask(self, project, annotated):
         """The model gives its whole block again; a stroke had cut a corner off it since."""
@@ -262,6 +278,22 @@ class TestImport:
         assert np.array_equal(session.labels == 1, labels == 3)
         assert np.array_equal(session.labels >= 2, labels == 7)
         assert session.history.undoable == 1
+
+    def test_the_values_are_told_with_the_names_of_the_sidecar(
+        self, project, annotated, tmp_path
+    ):
+        path = export_mask(project, 1, tmp_path / "m.nii.gz")
+        grid = project.cases.get(1).grid
+        # 2 x 4 x 4 voxels of the organ, 1 x 2 x 2 of the lesion
+        both = (LabelValue(1, 32, "organ"), LabelValue(2, 4, "lesion"))
+        assert label_values(path, grid) == both
+        path.with_name("m.json").write_text("[]")
+        assert [v.name for v in label_values(path, grid)] == ["", ""]
+        export_mask(project, 1, path, values="objects")
+        assert label_values(path, grid) == both
+        write_labels(np.zeros(grid.shape, np.uint8), grid, path)
+        with pytest.raises(VolumeError, match="all its voxels are background"):
+            label_values(path, grid)
 
     def test_what_does_not_fit_is_refused(self, project, session, tmp_path, make_scan):
         grid = project.cases.get(1).grid
