@@ -26,3 +26,11 @@ def test_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"No real volumes: NAPARI_SSS_TEST_DATA or {folder} is not a folder.")
     return folder.resolve()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of default projects: one for each test, never the user's."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("NAPARI_SSS_HOME", str(folder))
+    return folder

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QLabel, QVBoxLayout, QWidget
+from qtpy.QtCore import QCoreApplication, QEvent, QTimer
+from qtpy.QtWidgets import QFileDialog, QTabWidget, QVBoxLayout, QWidget
 
+from napari_sss._layers.conversion import layer_data_for
 from napari_sss._layers.window_link import WindowLink
 from napari_sss._layers.workspace import Workspace
+from napari_sss._widgets.annotate.tab import AnnotateTab
 from napari_sss._widgets.canvas_tools import CanvasTools
 from napari_sss._widgets.choices import (
     AUTO_KEY,
@@ -18,25 +21,23 @@ from napari_sss._widgets.choices import (
     PLANE_KEYS,
     Choice,
     default_source,
-    model_choices,
     preset_class,
     preset_window,
     source_choices,
     source_of,
 )
 from napari_sss._widgets.controller import SegmentationController
+from napari_sss._widgets.crew import Crew
 from napari_sss._widgets.engine_access import AutoRequest, Engine, TorchEngine
-from napari_sss._widgets.objects_section import ObjectsSection
-from napari_sss._widgets.parts import ChoiceBox
+from napari_sss._widgets.header import Header
+from napari_sss._widgets.project_room import ProjectRoom
 from napari_sss._widgets.pump import MailPump
-from napari_sss._widgets.run_section import RunSection
-from napari_sss._widgets.scan_section import ScanSection
 from napari_sss._widgets.status import ModelPhase, Notice, PanelStatus, Severity
-from napari_sss._widgets.worker import Mailbox, Worker
+from napari_sss._widgets.worker import Mailbox
 from napari_sss.engine.models.registry import EMBEDDED
 from napari_sss.engine.prompts.types import ObjectPrompts
 from napari_sss.engine.volumes.intensity import PERCENTILES, PRESETS, IntensityWindow
-from napari_sss.engine.volumes.volume import Modality
+from napari_sss.engine.volumes.volume import Modality, Volume
 
 WIDTH = 340
 
@@ -58,19 +59,27 @@ class SSSPanel(QWidget):
         Who computes; by default the engine of this package.
     model : str
         The model to begin with: a name of the registry, or a path.
+    home : Path, optional
+        Where work is kept for which no project was opened; by default in the folder for
+        user data.
     """
 
     def __init__(
-        self, napari_viewer: Any, engine: Engine | None = None, model: str = EMBEDDED
+        self,
+        napari_viewer: Any,
+        engine: Engine | None = None,
+        model: str = EMBEDDED,
+        home: Path | None = None,
     ) -> None:
         super().__init__()
         mailbox = Mailbox()
-        self._worker = Worker(mailbox)
+        self.crew = Crew(mailbox, lambda: self._pump.wake())
         self.workspace = Workspace(napari_viewer)
+        self._pump = MailPump(mailbox, self.crew, self.workspace.flush, self)
+        self.room = ProjectRoom(self.crew.case, self._pump.post, home)
         self.controller = SegmentationController(
-            self.workspace, engine or TorchEngine(), self._worker
+            self.workspace, engine or TorchEngine(), self.crew.model
         )
-        self._pump = MailPump(mailbox, self._worker, self.workspace.flush, self)
         self._window = WindowLink()
         self._edited: dict[int, Any] = {}
         self._canvas = CanvasTools(napari_viewer, self.workspace, self)
@@ -85,27 +94,36 @@ class SSSPanel(QWidget):
 
     def _build(self) -> None:
         self.setMinimumWidth(WIDTH - 40)
-        self.models = ChoiceBox("The SAM-2 model. The embedded one needs no download.")
-        self.models.set_choices(model_choices())
-        self.device = QLabel()
-        self.device.setTextFormat(Qt.TextFormat.PlainText)
-        self.scan = ScanSection()
-        self.run = RunSection()
-        self.run.sources.set_choices(source_choices("CT"), default_source("CT"))
-        self.objects = ObjectsSection()
-        head = QFormLayout()
-        head.setContentsMargins(0, 0, 0, 0)
-        head.setSpacing(4)
-        head.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        head.addRow("Model", self.models)
-        head.addRow("", self.device)
+        self.header = Header()
+        self.models, self.device = self.header.models, self.header.device
+        self.annotate = AnnotateTab()
+        self.scan, self.run = self.annotate.scan, self.annotate.run
+        self.objects = self.annotate.objects
+        self.tabs = QTabWidget()
+        self.tabs.setDocumentMode(True)
+        self.tabs.addTab(self.annotate, "Annotate")
+        self._add_tabs()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 8, 8, 8)
         layout.setSpacing(6)
-        layout.addLayout(head)
-        layout.addWidget(self.scan)
-        layout.addWidget(self.run)
-        layout.addWidget(self.objects, 1)
+        layout.addWidget(self.header)
+        layout.addWidget(self.tabs, 1)
+
+    def _add_tabs(self) -> None:
+        """Add the tabs of cases, fine-tuning and models, as far as this build has them."""
+        if find_spec("napari_sss._widgets.cases") is not None:
+            from napari_sss._widgets.cases import CasesTab
+
+            self.tabs.addTab(CasesTab(self.room, self.crew.disk), "Cases")
+        if find_spec("napari_sss._widgets.finetune") is not None:
+            from napari_sss._widgets.finetune import FinetuneTab
+
+            self.tabs.addTab(FinetuneTab(self.room, self.crew.disk), "Fine-tune")
+        if find_spec("napari_sss._widgets.models") is not None:
+            from napari_sss._widgets.models import ModelsTab
+
+            tab = ModelsTab(self.room, self.crew.disk, self.controller.model)
+            self.tabs.addTab(tab, "Models")
 
     def sizeHint(self) -> Any:  # noqa: N802
         """Return the width that the panel is made for."""
@@ -125,8 +143,8 @@ class SSSPanel(QWidget):
             application.aboutToQuit.connect(self.shut_down)
         # With its window a docked widget is destroyed without being closed; what is not Qt
         # must then be let go by itself.
-        worker, workspace, canvas = self._worker, self.workspace, self._canvas
-        self.destroyed.connect(lambda: _let_go(worker, workspace, canvas))
+        crew, room, workspace, canvas = self.crew, self.room, self.workspace, self._canvas
+        self.destroyed.connect(lambda: _let_go(crew, room, workspace, canvas))
 
     def _connect_logic(self) -> None:
         controller, workspace = self.controller, self.workspace
@@ -140,9 +158,23 @@ class SSSPanel(QWidget):
         controller.status_changed.connect(self._show_status)
         controller.objects.changed.connect(self.objects.show_rows)
         controller.noticed.connect(show_notice)
-        controller.submitted.connect(self._pump.wake)
+        self._connect_room()
         self._window.changed.connect(self._on_window)
         self._canvas.plane_changed.connect(self._show_plane)
+
+    def _connect_room(self) -> None:
+        room, header = self.room, self.header
+        room.noticed.connect(show_notice)
+        for signal in (room.project_changed, room.case_changed):
+            signal.connect(lambda: header.show_room(room))
+        room.saved_changed.connect(lambda _: header.show_room(room))
+        room.project_changed.connect(self._enter_scan)
+        room.scan_read.connect(self._show_case)
+        header.previous.clicked.connect(lambda: room.previous_case())
+        header.next.clicked.connect(lambda: room.next_case())
+        header.park.clicked.connect(lambda: room.park())
+        header.retry_asked.connect(room.retry_saving)
+        header.show_room(room)
 
     def _connect_views(self) -> None:
         controller, workspace = self.controller, self.workspace
@@ -196,14 +228,14 @@ class SSSPanel(QWidget):
         self._pump.stop()
         self._canvas.release()
         self._window.attach(None)
-        _let_go(self._worker, self.workspace, self._canvas)
+        _let_go(self.crew, self.room, self.workspace, self._canvas)
 
     # -- what the user asks -------------------------------------------------------------
 
     @property
     def pending(self) -> bool:
         """Whether a job runs or waits, or an edit waits to become one."""
-        return self._worker.busy or self._edit_timer.isActive() or self._pump.active
+        return self.crew.busy or self._edit_timer.isActive() or self._pump.active
 
     def auto_prompt(self) -> None:
         """Start Auto-prompt with what the panel says."""
@@ -284,8 +316,21 @@ class SSSPanel(QWidget):
         if self._window.window is not None:
             self._on_window(self._window.window)
         self.controller.scan_changed()
+        self._enter_scan()
         self._canvas.refresh()
         self._show_plane()
+
+    def _enter_scan(self) -> None:
+        """Open the case of the scan in view."""
+        current, key = self.workspace.current, self.workspace.key
+        if current is None:
+            self.room.choose(None, None)
+        else:
+            self.room.choose(key, current.scan.source, current.layer.name)
+
+    def _show_case(self, volume: Volume) -> None:
+        """Show the scan of a case that was asked for."""
+        self.workspace.add_scan(layer_data_for(volume))
 
     def _list_sources(self, modality: Modality) -> None:
         choices = source_choices(modality)
@@ -326,8 +371,9 @@ def show_notice(notice: Notice) -> None:
     show(notice.text)
 
 
-def _let_go(worker: Worker, workspace: Workspace, canvas: CanvasTools) -> None:
-    """End the thread and stop listening to the viewer; harmless when done twice."""
-    worker.close()
+def _let_go(crew: Crew, room: ProjectRoom, workspace: Workspace, canvas: CanvasTools) -> None:
+    """Save, end the threads, stop listening to the viewer; harmless when done twice."""
+    crew.close()
+    room.shut_down()
     workspace.disconnect()
     canvas.unlisten()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Protocol
 
-from qtpy.QtCore import QObject, QTimer
+from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_sss._widgets.worker import Mailbox, Worker
+from napari_sss._widgets.worker import Mailbox
 
 INTERVAL_MS = 33
 """Milliseconds between two readings: the eye sees 30 updates a second as motion."""
@@ -16,14 +17,25 @@ BUDGET_S = 0.012
 """Seconds a reading may take; what is left waits for the next one, input comes first."""
 
 
+class Busy(Protocol):
+    """Whoever fills the mailbox."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether something runs or waits."""
+
+
 class MailPump(QObject):
     """Delivers a mailbox's messages on the thread it lives in, within a time budget.
+
+    It looks into the box again and again while the worker is busy, and at once when the
+    mailbox rings.
 
     Parameters
     ----------
     mailbox : Mailbox
         Filled by the worker.
-    worker : Worker
+    worker : Busy
         While it is idle and the box is empty, the pump rests; :meth:`wake` starts it again.
     after_delivery : callable
         Called once after each reading, for instance to redraw what several messages have
@@ -32,10 +44,12 @@ class MailPump(QObject):
         Its owner.
     """
 
+    _letter_came = Signal()
+
     def __init__(
         self,
         mailbox: Mailbox,
-        worker: Worker,
+        worker: Busy,
         after_delivery: Callable[[], bool],
         parent: QObject | None = None,
     ) -> None:
@@ -46,11 +60,19 @@ class MailPump(QObject):
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL_MS)
         self._timer.timeout.connect(self.deliver)
+        self._letter_came.connect(self.wake)
+        self._stopped = False
 
     def wake(self) -> None:
         """Begin to read; to be called when a job was submitted."""
-        if not self._timer.isActive():
+        if not self._timer.isActive() and not self._stopped:
             self._timer.start()
+
+    def post(self, call: Callable[[], None]) -> None:
+        """Have something called on this object's thread; may be called in any thread."""
+        self._mailbox.put(call)
+        if not self._stopped:
+            self._letter_came.emit()
 
     def deliver(self) -> None:
         """Read progress, then messages until the box is empty or the budget is spent."""
@@ -65,6 +87,8 @@ class MailPump(QObject):
         # In this order: the worker falls idle only after its last message is in the box.
         if not more and not self._worker.busy and self._mailbox.empty:
             self._timer.stop()
+        else:
+            self.wake()
 
     @property
     def active(self) -> bool:
@@ -73,4 +97,5 @@ class MailPump(QObject):
 
     def stop(self) -> None:
         """Deliver nothing any more."""
+        self._stopped = True
         self._timer.stop()

@@ -1,0 +1,27 @@
+"""The tab "Annotate": the scan, where prompts come from, the objects."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QVBoxLayout, QWidget
+
+from napari_sss._widgets.choices import default_source, source_choices
+from napari_sss._widgets.objects_section import ObjectsSection
+from napari_sss._widgets.run_section import RunSection
+from napari_sss._widgets.scan_section import ScanSection
+
+
+class AnnotateTab(QWidget):
+    """Holds the sections; knows nothing of what they mean."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.scan = ScanSection()
+        self.run = RunSection()
+        self.run.sources.set_choices(source_choices("CT"), default_source("CT"))
+        self.objects = ObjectsSection()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(4, 4, 4, 4)
+        layout.setSpacing(6)
+        layout.addWidget(self.scan)
+        layout.addWidget(self.run)
+        layout.addWidget(self.objects, 1)
