@@ -73,8 +73,9 @@ def overview(project: Project, only: Collection[int] | None = None) -> list[Case
 def findings_of(state: AnnotationState) -> Findings:
     """What an annotation in memory tells."""
     flags: set[Flag] = set(state.case.flags)
-    for record in (*state.objects.values(), *state.sections.values(), *state.slices.values()):
-        flags |= record.flags
+    flags.update(*(o.flags for o in state.objects.values()))
+    flags.update(*(section.flags for section in state.sections.values()))
+    flags.update(*(whole.flags for whole in state.slices.values()))
     pending = [o for o in state.objects.values() if o.review is Review.OPEN]
     known = [o.confidence for o in pending if o.confidence is not None]
     return Findings(
