@@ -57,6 +57,7 @@ class MailPump(QObject):
         self._mailbox = mailbox
         self._worker = worker
         self._after_delivery = after_delivery
+        self._stopped = False
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL_MS)
         self._timer.timeout.connect(self.deliver)
@@ -76,6 +77,8 @@ class MailPump(QObject):
 
     def deliver(self) -> None:
         """Read progress, then messages until the box is empty or the budget is spent."""
+        if self._stopped:
+            return
         deadline = time.perf_counter() + BUDGET_S
         for report in self._mailbox.take_progress():
             report()

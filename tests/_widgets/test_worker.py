@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from napari_sss._widgets.worker import Job, Mailbox, Worker
+from napari_sss._widgets.worker import IdleWork, Job, Mailbox, Urgency, Worker
 from napari_sss.engine.errors import VolumeError
 
 
@@ -155,3 +155,176 @@ def test_closing_cancels_and_leaves_no_thread(mailbox):
     assert "napari-sss" not in {t.name for t in threading.enumerate()}
     with pytest.raises(RuntimeError, match="closed"):
         worker.submit(Job("late", work))
+
+
+def test_urgent_messages_are_read_first(mailbox):
+    told = []
+    mailbox.put(lambda: told.append("slow news"))
+    mailbox.put(lambda: told.append("answer 1"), urgent=True)
+    mailbox.put(lambda: told.append("answer 2"), urgent=True)
+    while (letter := mailbox.take()) is not None:
+        letter()
+    assert told == ["answer 1", "answer 2", "slow news"]
+
+
+def test_an_answer_runs_inside_a_running_job(worker, mailbox):
+    order = []
+    begun, asked = threading.Event(), threading.Event()
+
+    def long(control, post):
+        begun.set()
+        asked.wait(10)
+        control.check()  # the step boundary at which the answer passes
+        order.append("long ends")
+
+    worker.submit(Job("long", long))
+    begun.wait(10)
+    worker.submit(
+        Job("answer", lambda control, post: order.append("answer"), urgency=Urgency.ANSWER)
+    )
+    asked.set()
+    settle(worker, mailbox)
+    assert order == ["answer", "long ends"]
+
+
+def test_answers_come_before_waiting_jobs(worker, mailbox):
+    ran = []
+    gate, begun = threading.Event(), threading.Event()
+
+    def hold(control, post):
+        begun.set()
+        gate.wait(10)  # no step boundary: nothing can pass inside
+
+    worker.submit(Job("hold", hold))
+    begun.wait(10)
+    worker.submit(Job("normal", lambda control, post: ran.append("normal")))
+    worker.submit(
+        Job("answer", lambda control, post: ran.append("answer"), urgency=Urgency.ANSWER)
+    )
+    gate.set()
+    settle(worker, mailbox)
+    assert ran == ["answer", "normal"]
+
+
+def test_an_answer_cancelled_inside_a_job_leaves_the_job_alone(worker, mailbox):
+    told = []
+    begun, asked = threading.Event(), threading.Event()
+
+    def long(control, post):
+        begun.set()
+        asked.wait(10)
+        control.check()
+        return "long"
+
+    worker.submit(Job("long", long, on_done=told.append))
+    begun.wait(10)
+    answer = worker.submit(
+        Job(
+            "answer",
+            lambda control, post: "never",
+            on_done=told.append,
+            on_cancelled=lambda: told.append("cancelled"),
+            urgency=Urgency.ANSWER,
+        )
+    )
+    answer.cancel()
+    asked.set()
+    settle(worker, mailbox)
+    assert told == ["cancelled", "long"]
+
+
+def test_the_bell_rings_for_answers_only(worker, mailbox):
+    rings = []
+    mailbox.bell = lambda: rings.append(threading.current_thread().name)
+    worker.submit(Job("normal", lambda control, post: None))
+    settle(worker, mailbox)
+    assert rings == []
+    worker.submit(Job("answer", lambda control, post: None, urgency=Urgency.ANSWER))
+    settle(worker, mailbox)
+    assert rings == ["napari-sss"]
+
+
+def test_idle_work_goes_on_until_it_says_that_it_has_ended(worker):
+    steps, ended = [], threading.Event()
+
+    def step(control):
+        steps.append(len(steps))
+        if len(steps) == 3:
+            ended.set()
+        return len(steps) < 3
+
+    worker.when_idle(IdleWork(step))
+    assert ended.wait(10)
+    assert not worker.busy
+    time.sleep(0.02)
+    assert steps == [0, 1, 2]
+
+
+def test_a_job_drops_the_idle_step_and_idle_work_goes_on_after_it(worker, mailbox):
+    order, begun, resumed = [], threading.Event(), threading.Event()
+
+    def step(control):
+        if "job" in order:
+            resumed.set()
+            return False
+        begun.set()
+        while not control.cancelled:
+            time.sleep(0.001)
+        order.append("dropped")
+        control.check()
+        return True
+
+    worker.when_idle(IdleWork(step))
+    begun.wait(10)
+    worker.submit(Job("job", lambda control, post: order.append("job")))
+    settle(worker, mailbox)
+    assert order == ["dropped", "job"]
+    assert resumed.wait(10)
+
+
+def test_idle_work_that_fails_is_reported_once_and_not_repeated(worker, mailbox):
+    told, calls = [], []
+
+    def step(control):
+        calls.append(1)
+        raise VolumeError("No.", "Do.")
+
+    rung = threading.Event()
+    mailbox.bell = rung.set
+    worker.when_idle(IdleWork(step, on_failed=told.append))
+    assert rung.wait(10)
+    mailbox.take()()
+    assert [str(e) for e in told] == ["No. Do."]
+    time.sleep(0.02)
+    assert calls == [1]
+
+
+def test_idle_progress_reaches_the_reader(worker, mailbox):
+    told, rung = [], threading.Event()
+
+    def step(control):
+        control.report("encoding ahead", 7, 7)
+        return False
+
+    mailbox.bell = rung.set
+    worker.when_idle(IdleWork(step, on_progress=told.append))
+    assert rung.wait(10)
+    for report in mailbox.take_progress():
+        report()
+    assert [(p.done, p.total) for p in told] == [(7, 7)]
+
+
+def test_closing_ends_idle_work(mailbox):
+    worker = Worker(mailbox)
+    begun = threading.Event()
+
+    def step(control):
+        begun.set()
+        while True:
+            control.check()
+            time.sleep(0.001)
+
+    worker.when_idle(IdleWork(step))
+    begun.wait(10)
+    assert worker.close(10)
+    assert "napari-sss" not in {t.name for t in threading.enumerate()}
