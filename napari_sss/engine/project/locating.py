@@ -21,33 +21,6 @@ class Trouble(Enum):
     CHANGED = "changed on disk"
 
 
-def troubles(
-    cases: Iterable[Case], folder: Path, control: JobControl | None = None
-) -> dict[int, Trouble]:
-    """Which cases' scans are not where they were, or not what they were.
-
-    Parameters
-    ----------
-    cases : iterable of Case
-        Those to look at.
-    folder : Path
-        The project's.
-    control : JobControl, optional
-        Told each case; for cancelling.
-    """
-    control = control or JobControl()
-    found, cases = {}, list(cases)
-    for number, case in enumerate(cases):
-        control.report("checking scans", number, len(cases))
-        try:
-            locate(case, folder, control)
-        except CaseMissingError:
-            found[case.id] = Trouble.MISSING
-        except CaseChangedError:
-            found[case.id] = Trouble.CHANGED
-    return found
-
-
 def candidates(case: Case, folder: Path) -> Iterator[Path]:
     """Where the scan may be: as seen from the project's folder, then where it last was."""
     if case.relative_path is not None:

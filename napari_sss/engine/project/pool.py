@@ -32,9 +32,14 @@ from napari_sss.engine.project.cases import (
     select_cases,
 )
 from napari_sss.engine.project.database import Reader
-from napari_sss.engine.project.errors import ProjectError, ReadOnlyError
+from napari_sss.engine.project.errors import (
+    CaseChangedError,
+    CaseMissingError,
+    ProjectError,
+    ReadOnlyError,
+)
 from napari_sss.engine.project.fingerprint import fingerprint_of, stamp_of
-from napari_sss.engine.project.locating import Trouble, find_below, locate, troubles
+from napari_sss.engine.project.locating import Trouble, find_below, locate
 from napari_sss.engine.project.paths import relative_to
 from napari_sss.engine.project.writer import Writer
 from napari_sss.engine.volumes.grid import Vector3
@@ -285,7 +290,17 @@ class CasePool:
 
         Contents are compared only where sizes or times of files differ.
         """
-        return troubles(self.select(), self._folder, control)
+        control = control or JobControl()
+        found, cases = {}, self.select()
+        for number, case in enumerate(cases):
+            control.report("checking scans", number, len(cases))
+            try:
+                self.locate(case.id, control)
+            except CaseMissingError:
+                found[case.id] = Trouble.MISSING
+            except CaseChangedError:
+                found[case.id] = Trouble.CHANGED
+        return found
 
     def find_again(self, root: Path | str, control: JobControl | None = None) -> list[Case]:
         """Look in a folder for the scans that are missing; return those that were found."""

@@ -157,6 +157,11 @@ class Project:
         return self._writer is None
 
     @property
+    def is_open(self) -> bool:
+        """Whether it was not closed yet."""
+        return not self._closed
+
+    @property
     def save_problem(self) -> SaveError | None:
         """Why nothing can be saved at the moment, or None."""
         return self._writer.problem if self._writer is not None else None
