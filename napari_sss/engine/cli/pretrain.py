@@ -33,6 +33,12 @@ def add_parser(subparsers: Subparsers) -> None:
     parser.add_argument("--seed", type=int, default=0, help="decides everything (default: 0)")
     parser.add_argument("--batch", type=int, metavar="B", help="images per step")
     parser.add_argument(
+        "--start-from",
+        type=Path,
+        metavar="FILE",
+        help="begin with the weights of a model trained before (.safetensors)",
+    )
+    parser.add_argument(
         "--resume", action="store_true", help="go on from the checkpoint in DIR"
     )
 
@@ -48,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
         device=args.device,
         seed=args.seed,
         batch=args.batch,
+        start_from=args.start_from,
     )
     tell(f"Training on {config.device} in {config.precision}; log in {args.out}.")
     with terminal_job() as control:

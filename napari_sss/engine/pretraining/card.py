@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+from pathlib import Path
 from typing import Any
 
 from napari_sss.engine.models.architecture import Architecture
 from napari_sss.engine.pretraining.config import PretrainConfig
 from napari_sss.engine.pretraining.scenes import SceneGenerator
+
+
+def _digest(weights: str | None) -> str | None:
+    """SHA-256 of the weights that a training began with: a path would say nothing elsewhere."""
+    if weights is None:
+        return None
+    return hashlib.sha256(Path(weights).read_bytes()).hexdigest()
 
 
 def model_card(
@@ -36,7 +45,8 @@ def model_card(
             "images": steps * config.batch,
             "hours": round(seconds / 3600, 2),
             "device": config.device,
-            "config": config.model_dump(mode="json"),
+            "config": config.model_dump(mode="json", exclude={"start_from"}),
+            "started_from": _digest(config.start_from),
         },
         "intended_use": "First masks for a person to correct, in CT and MR. Research only.",
         "limits": (

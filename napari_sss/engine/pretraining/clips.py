@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_sss.engine.pretraining.scenes import Scene, SceneGenerator
+from napari_sss.engine.pretraining.visibility import border_visibility
 from napari_sss.engine.volumes.intensity import IntensityWindow
 
 # Centre and width in HU, and how often each is used. Abdomen leads, as it does in practice.
@@ -48,6 +49,11 @@ class ClipConfig:
         Voxels an object needs on the slice where it is prompted.
     rotation : float
         Largest rotation, degrees.
+    visible : float
+        Objects whose border is less visible (see :func:`border_visibility`) are mostly left
+        out.
+    faint_share : float
+        Share of these that is kept.
     scenes_in_pool, batches_per_scene : int
         A batch mixes this many scenes; one is replaced after so many batches.
     """
@@ -56,8 +62,10 @@ class ClipConfig:
     wide_share: float = 0.2
     smallest_area: int = 40
     rotation: float = 40.0
+    visible: float = 0.85
+    faint_share: float = 0.15
     scenes_in_pool: int = 12
-    batches_per_scene: int = 4
+    batches_per_scene: int = 6
 
 
 @dataclass(frozen=True)
@@ -172,7 +180,7 @@ class _Pooled:
 def _draw_clip(
     pooled: _Pooled, rng: np.random.Generator, config: ClipConfig, slices: int, side: int
 ) -> tuple[Tensor, Tensor] | None:
-    """One clip, or None where the drawn object is too small or not visible."""
+    """One clip, or None where the drawn object is too small or hardly visible."""
     if not pooled.targets:
         return None
     members = pooled.targets[int(rng.choice(len(pooled.targets), p=pooled.shares))]
@@ -194,7 +202,10 @@ def _draw_clip(
     if int((target[0] > 0.5).sum()) < max(12, 0.001 * side * side):
         return None
     grey = _windowed(hu, pooled, rng)
-    return (grey, target) if float(grey[0].std()) > 0.02 else None
+    if float(grey[0].std()) <= 0.02:
+        return None
+    faint = border_visibility(grey[0], target[0]) < config.visible
+    return None if faint and rng.random() >= config.faint_share else (grey, target)
 
 
 def _prompted_slice(

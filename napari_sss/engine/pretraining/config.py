@@ -21,7 +21,7 @@ class PretrainConfig(BaseModel):
     seed: int = Field(0, description="Decides scenes, prompts and initial weights.", ge=0)
     batch: int = Field(16, description="Images per step.", ge=1)
     clip_slices: int = Field(4, description="Slices of a clip, for the memory.", ge=2)
-    clip_share: float = Field(0.3, description="Share of steps spent on clips.", ge=0, le=1)
+    clip_share: float = Field(0.4, description="Share of steps spent on clips.", ge=0, le=1)
     clips_from: float = Field(0.15, description="Progress at which clips begin.", ge=0, le=1)
     sizes: tuple[tuple[float, int], ...] = Field(
         ((0.0, 128), (0.55, 192)),
@@ -36,7 +36,10 @@ class PretrainConfig(BaseModel):
         16, description="Held-out images scored at each checkpoint; 0 for none.", ge=0
     )
     camouflage: float = Field(
-        0.3, description="Share of scenes whose soft tissues are nearly alike.", ge=0, le=1
+        0.1, description="Share of scenes whose soft tissues are nearly alike.", ge=0, le=1
+    )
+    start_from: str | None = Field(
+        None, description="Weights to begin with, a file; by default random ones."
     )
     workers: int = Field(1, description="Processes that generate scenes.", ge=1)
     device: str = Field("cpu", description="cpu, cuda or mps.")

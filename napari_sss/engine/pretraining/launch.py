@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import torch
 from pydantic import ValidationError
@@ -23,6 +24,7 @@ def configured(
     device: str | None = None,
     seed: int = 0,
     batch: int | None = None,
+    start_from: Path | None = None,
 ) -> PretrainConfig:
     """A configuration for this machine.
 
@@ -36,6 +38,8 @@ def configured(
         Decides everything.
     batch : int, optional
         Images per step; by default 16 on a CPU and 96 on a GPU.
+    start_from : Path, optional
+        Weights to begin with; by default random ones.
 
     Raises
     ------
@@ -50,6 +54,7 @@ def configured(
         "minutes": minutes,
         "steps": steps,
         "seed": seed,
+        "start_from": None if start_from is None else str(start_from),
         "device": str(chosen),
         "precision": "bfloat16" if half else "float32",
     }

@@ -67,28 +67,41 @@ def with_correction(
     )
 
 
+def tight_boxes(masks: Tensor) -> PointPrompts:
+    """The boxes around (B, S, S) masks; no prompt (label -1) where a mask is empty."""
+    edges = _edges(masks)
+    corners = torch.stack([edges[:, :2], edges[:, 2:]], dim=1) - 0.5
+    labels = torch.tensor([BOX_FIRST_CORNER, BOX_LAST_CORNER], device=masks.device)
+    labels = labels.expand(len(edges), 2)
+    there = masks.flatten(1).any(dim=1)[:, None]
+    return PointPrompts(corners, torch.where(there, labels, torch.full_like(labels, -1)))
+
+
 def _boxes(target: Tensor, rng: torch.Generator, jitter: float) -> PointPrompts:
     """Corners of the targets' bounding boxes, each side displaced at random."""
-    inside = target > 0.5
-    side = target.shape[-1]
-    positions = torch.arange(side, device=target.device).float()
+    exact = tight_boxes(target > 0.5)
+    edges = exact.coordinates.flatten(1)
+    size = (edges[:, 2:] - edges[:, :2]).repeat(1, 2)
+    # Half of the annotators are exact to about a pixel, half are hasty.
+    hasty = torch.rand(len(edges), 1, generator=rng).to(edges.device) < 0.5
+    spread = torch.where(hasty, jitter * size, 0.01 * size)
+    noise = torch.randn(edges.shape, generator=rng).to(edges.device)
+    moved = edges + (noise * spread).clamp(-8, 8)
+    return PointPrompts(moved.reshape(-1, 2, 2), exact.labels)
+
+
+def _edges(masks: Tensor) -> Tensor:
+    """First and last column and row of (B, S, S) masks: (B, 4) as x0, y0, x1, y1."""
+    side = masks.shape[-1]
+    positions = torch.arange(side, device=masks.device).float()
 
     def extent(occupied: Tensor) -> tuple[Tensor, Tensor]:
         low = torch.where(occupied, positions, torch.full_like(positions, side)).amin(dim=1)
         high = torch.where(occupied, positions, torch.full_like(positions, -1)).amax(dim=1)
         return low, high + 1
 
-    (y0, y1), (x0, x1) = extent(inside.any(dim=2)), extent(inside.any(dim=1))
-    edges = torch.stack([x0, y0, x1, y1], dim=1)
-    size = torch.stack([x1 - x0, y1 - y0], dim=1).repeat(1, 2)
-    # Half of the annotators are exact to about a pixel, half are hasty.
-    hasty = torch.rand(len(edges), 1, generator=rng).to(edges.device) < 0.5
-    spread = torch.where(hasty, jitter * size, 0.01 * size)
-    noise = torch.randn(edges.shape, generator=rng).to(edges.device)
-    edges = edges + (noise * spread).clamp(-8, 8)
-    corners = torch.stack([edges[:, :2], edges[:, 2:]], dim=1) - 0.5
-    labels = torch.tensor([BOX_FIRST_CORNER, BOX_LAST_CORNER], device=target.device)
-    return PointPrompts(corners, labels.expand(len(edges), 2))
+    (y0, y1), (x0, x1) = extent(masks.any(dim=2)), extent(masks.any(dim=1))
+    return torch.stack([x0, y0, x1, y1], dim=1)
 
 
 def _click_inside(region: Tensor, rng: torch.Generator) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 from napari_sss.engine.errors import ConfigError, RunError
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.architecture import Architecture, build_sam2
-from napari_sss.engine.models.checkpoint import write_checkpoint
+from napari_sss.engine.models.checkpoint import fill, read_checkpoint, write_checkpoint
 from napari_sss.engine.models.embedded import embedded_architecture
 from napari_sss.engine.models.loading import WEIGHTS_NAME
 from napari_sss.engine.models.sam2_model import Sam2Model
@@ -114,9 +114,10 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.architecture = architecture or embedded_architecture(config.image_size(0.0))
         precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
-        self.model = Sam2Model(
-            build_sam2(self.architecture), self.architecture, config.device, precision
-        )
+        net = build_sam2(self.architecture)
+        if config.start_from is not None:
+            fill(net, read_checkpoint(Path(config.start_from)))
+        self.model = Sam2Model(net, self.architecture, config.device, precision)
         self.averaged = {
             k: v.detach().clone().float() for k, v in self.model.net.state_dict().items()
         }

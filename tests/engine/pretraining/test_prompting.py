@@ -7,8 +7,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from napari_sss.engine.models.drawn_prompts import BOX_FIRST_CORNER, BOX_LAST_CORNER
 from napari_sss.engine.models.sam2_model import PointPrompts
-from napari_sss.engine.pretraining.prompting import first_prompts, with_correction
+from napari_sss.engine.pretraining.prompting import first_prompts, tight_boxes, with_correction
 
 SIDE = 64
 
@@ -118,3 +119,13 @@ def test_the_same_seed_prompts_the_same():
     for kind in ("box", "click", "strokes"):
         one, other = (first_prompts(target, kind, generator(7)) for _ in range(2))
         assert torch.equal(one.coordinates, other.coordinates)
+
+
+def test_a_tight_box_encloses_the_mask_to_the_pixel():
+    masks = torch.zeros(2, 16, 16, dtype=torch.bool)
+    masks[0, 3:7, 5:11] = True
+    box = tight_boxes(masks)
+    # Columns 5 to 10, rows 3 to 6; pixel centres are whole numbers, edges lie at halves.
+    assert box.coordinates[0].tolist() == [[4.5, 2.5], [10.5, 6.5]]
+    assert box.labels[0].tolist() == [BOX_FIRST_CORNER, BOX_LAST_CORNER]
+    assert box.labels[1].tolist() == [-1, -1]  # nothing to enclose: no prompt

@@ -61,9 +61,9 @@ def test_a_slice_without_the_object_teaches_its_absence_alone(tiny_model):
     wrong = torch.full((1, 1, 16, 16), 20.0)
     # Rightly judged absent: neither the mask nor the IoU that it claims cost anything.
     assert _answer_loss(tiny_model, decoded(wrong, -20.0, [[0.9]]), empty).item() < 1e-6
-    # Presence at even odds costs half of log 2.
+    # Presence at even odds costs log 2.
     loss = _answer_loss(tiny_model, decoded(wrong, 0.0, [[0.9]]), empty).item()
-    assert loss == pytest.approx(0.5 * np.log(2))
+    assert loss == pytest.approx(np.log(2))
 
 
 def test_only_the_best_candidate_is_taught_but_all_learn_their_worth(tiny_model):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from itertools import islice
 
@@ -100,6 +101,22 @@ def test_how_often_to_save_may_change(train, tmp_path):
     other = CONFIG.model_copy(update={"checkpoint_every": 1.0})
     train(other, stream=batches(other, 1), resume=True)
     assert load_checkpoint(tmp_path / "run")[1]["step"] == 6
+
+
+@pytest.mark.usefixtures("simple_scenes")
+def test_a_training_can_begin_with_the_weights_of_another(train, tmp_path, tiny_architecture):
+    first = train(stream=batches(CONFIG, 0), folder="first") / "model.safetensors"
+    config = CONFIG.model_copy(update={"start_from": str(first), "seed": 5})
+    weights = load_model(first, device="cpu").net.state_dict()
+    begun = Trainer(config, tmp_path / "second", tiny_architecture)
+    for name, tensor in begun.model.net.state_dict().items():
+        assert torch.equal(tensor, weights[name].float()), name
+    card = json.loads(
+        (train(config, stream=batches(config, 0), folder="third") / "model.json").read_text()
+    )
+    digest = hashlib.sha256(first.read_bytes()).hexdigest()
+    assert card["training"]["started_from"] == digest
+    assert "start_from" not in card["training"]["config"]  # a path says nothing elsewhere
 
 
 def test_there_must_be_something_to_resume(train):
