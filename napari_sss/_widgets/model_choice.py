@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from psygnal import Signal
@@ -40,22 +42,37 @@ class ModelChoice:
         """The chosen model and how far it is."""
         return self._status
 
-    def choose(self, name: str) -> None:
-        """Load a model in the background, so that it is there when it is needed."""
+    @property
+    def trained(self) -> Path | None:
+        """The folder of the trained model whose classes Auto-prompt can look for, or None."""
+        return self._status.trained
+
+    def choose(self, name: str, trained: Path | None = None) -> None:
+        """Load a model in the background, so that it is there when it is needed.
+
+        Parameters
+        ----------
+        name : str
+            A name of the registry, or a path.
+        trained : Path, optional
+            The folder of a trained model that knows classes, whose SAM-2 ``name`` is.
+        """
         if name == self._status.name and self._status.phase is not ModelPhase.FAILED:
+            if trained != self._status.trained:
+                self._enter(replace(self._status, trained=trained))
             return
-        self._enter(ModelStatus(name, ModelPhase.LOADING))
+        self._enter(ModelStatus(name, ModelPhase.LOADING, trained=trained))
 
         def load(control: JobControl, _: Post) -> str:
             return self._engine.describe(self.get(name, control))
 
         def done(note: str) -> None:
             if self._status.name == name:
-                self._enter(ModelStatus(name, ModelPhase.LOADED, note))
+                self._enter(replace(self._status, phase=ModelPhase.LOADED, note=note))
 
         def not_loaded() -> None:
             if self._status.name == name:
-                self._enter(ModelStatus(name, ModelPhase.FAILED))
+                self._enter(replace(self._status, phase=ModelPhase.FAILED))
 
         def failed(error: Exception) -> None:
             not_loaded()

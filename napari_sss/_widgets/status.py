@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from pathlib import Path
 
 from napari_sss.engine.jobs import Progress
 from napari_sss.engine.prompts.types import Plane
@@ -62,11 +63,15 @@ class ModelStatus:
         Whether it can be used.
     note : str
         The device, or what went wrong.
+    trained : Path, optional
+        The folder of the trained model whose SAM-2 this is and whose classes Auto-prompt can
+        look for; None where it knows no classes.
     """
 
     name: str = ""
     phase: ModelPhase = ModelPhase.NOT_LOADED
     note: str = ""
+    trained: Path | None = None
 
 
 class ObjectState(Enum):
