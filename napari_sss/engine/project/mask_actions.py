@@ -144,11 +144,13 @@ def suggest(
     suggestions: Mapping[int, Suggestion],
     replaced: Sequence[int],
     run: RunRecord | None,
+    *,
+    stored: bool = False,
 ) -> Action:
     """The objects that auto-prompting found, by their ids, in place of older suggestions.
 
     Where suggestions overlap, the surer one wins; objects that were there before win over
-    all of them.
+    all of them. ``stored``: their prompts alone do not give these voxels again.
     """
     draft = Draft(state)
     wanted = [fill(state, state.region(object_id), 0) for object_id in replaced]
@@ -166,7 +168,18 @@ def suggest(
     making = Making(Maker.AUTO, run, OverwritePolicy(others=Overwrite.KEEP))
     _give(draft, LabelDiff.chain(wanted), set(replaced), sure, making)
     _mark_covered(draft, suggestions)
+    if stored:
+        for key in sure:
+            draft.revise(Table.SECTION, key, edited=True)
     return draft.action("suggest", f"Auto-prompt: {len(suggestions)} objects")
+
+
+def store_voxels(state: AnnotationState, ids: Sequence[int]) -> Action:
+    """Note that a model will not give objects' voxels again from their prompts alone."""
+    draft = Draft(state)
+    for key in [key for key in state.sections if key.object_id in ids]:
+        draft.revise(Table.SECTION, key, edited=True)
+    return draft.action("mask", "Keep the mask as it is")
 
 
 def paint(

@@ -176,6 +176,34 @@ class Session:
         self.changed.emit(applied)
         return applied
 
+    def hold(self, seconds: float) -> bool:
+        """Let no other thread act until :meth:`release`, as while a viewer's brush is down.
+
+        Parameters
+        ----------
+        seconds : float
+            How long to wait for an act that is going on.
+
+        Returns
+        -------
+        bool
+            Whether it is held.
+        """
+        return self._lock.acquire(timeout=seconds)
+
+    def release(self) -> None:
+        """Let others act again; in the thread that holds."""
+        self._lock.release()
+
+    def take_back(self, seq: int) -> None:
+        """Change everything back to how it was at a place of the history, by an act.
+
+        What is taken back and the taking back are one step with what was done at ``seq``.
+        """
+        with self._lock:
+            for action in self.history.between(self.history.cursor, seq):
+                self.act(lambda _, back=action: back, joins=self.history.cursor)
+
     def undo(self) -> Applied:
         """Take the last step back; nothing happens where there is none."""
         return self._travel("undo", self.history.step_start)
