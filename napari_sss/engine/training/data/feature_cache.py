@@ -57,6 +57,11 @@ class FeatureCache:
         self._bytes = 0
         self.encoded = 0
 
+    @property
+    def slice_megabytes(self) -> float:
+        """Room that a kept slice takes with all its variants; 0 while none is kept."""
+        return self._bytes / max(1, len(self._kept)) / 2**20
+
     def warps(self, where: Slice) -> Warp:
         """The warps of a slice's variants."""
         seed = np.random.SeedSequence((self._seed, *where)).generate_state(1, np.uint64)
