@@ -123,6 +123,7 @@ class SSSPanel(QWidget):
             from napari_sss._widgets.models import ModelsTab
 
             tab = ModelsTab(self.room, self.crew.disk, self.controller.model)
+            tab.controller.in_use_changed.connect(self.header.models.show_key)
             self.tabs.addTab(tab, "Models")
 
     def sizeHint(self) -> Any:  # noqa: N802
