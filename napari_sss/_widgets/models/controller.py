@@ -23,13 +23,14 @@ from napari_sss._widgets.models.rows import (
     project_row,
     registry_row,
 )
-from napari_sss._widgets.project_room import ProjectRoom
+from napari_sss._widgets.project_room import Post, ProjectRoom
 from napari_sss._widgets.status import ModelStatus, Notice, Severity
 from napari_sss._widgets.worker import Job, Worker
 from napari_sss.engine.errors import SSSError
 from napari_sss.engine.jobs import JobControl, Progress
 from napari_sss.engine.models.registry import EMBEDDED, entry, model_names
 from napari_sss.engine.modelstore.card import StoredModel
+from napari_sss.engine.modelstore.events import events
 from napari_sss.engine.modelstore.listing import Listing
 from napari_sss.engine.modelstore.store import ModelStore
 
@@ -134,6 +135,8 @@ class ModelsController:
         Who does the work.
     choice : ModelChoice
         The model that the panel uses.
+    post : callable
+        ``post(call)`` has ``call()`` called on the viewer's thread, whatever thread asks.
     """
 
     changed = Signal(ModelsStatus)
@@ -143,8 +146,11 @@ class ModelsController:
     imported = Signal(str)
     """Emitted with the id of a model that was taken in."""
 
-    def __init__(self, room: ProjectRoom, workers: Workers, choice: ModelChoice) -> None:
+    def __init__(
+        self, room: ProjectRoom, workers: Workers, choice: ModelChoice, post: Post
+    ) -> None:
         self._room = room
+        self._post = post
         self._workers = workers
         self._choice = choice
         self._store: ModelStore | None = None
@@ -156,6 +162,7 @@ class ModelsController:
         self._downloading = ""
         room.project_changed.connect(self._on_project)
         choice.changed.connect(self._on_choice)
+        events.changed.connect(self._on_store)
         self._on_project()
 
     # -- what the view shows ------------------------------------------------------------
@@ -306,6 +313,10 @@ class ModelsController:
 
         self._long(self._workers.transfers, f"Checking {title}", run, done)
 
+    def shut_down(self) -> None:
+        """Listen to nothing any more."""
+        events.changed.disconnect(self._on_store, missing_ok=True)
+
     def cancel(self) -> None:
         """Stop what is being done with files."""
         for _, control in self._busy.values():
@@ -356,17 +367,31 @@ class ModelsController:
 
     def _entered(self, found: Inventory) -> None:
         """A project was opened: what was chosen in it is used again."""
-        self._listed(found)
         if found.has_history:
-            self._use(found.active)
+            self._adopted(found)
+        else:
+            self._listed(found)
 
     def _adopted(self, found: Inventory) -> None:
-        self._listed(found)
+        self._found, self._known = found, True
+        self._changed()
         self._use(found.active)
 
     def _listed(self, found: Inventory) -> None:
+        """The store was looked into; what somebody else has activated in it is used."""
+        elsewhere = self._known and found.active != self._found.active
         self._found, self._known = found, True
         self._changed()
+        if elsewhere:
+            self._use(found.active)
+
+    def _on_store(self, folder: Path) -> None:
+        """Some part of this program has changed a store; called in any thread."""
+        self._post(lambda: self._look_again(folder))
+
+    def _look_again(self, folder: Path) -> None:
+        if self._store is not None and self._store.folder == folder:
+            self.refresh()
 
     def _use(self, key: str) -> None:
         """Have the panel use a model."""

@@ -91,7 +91,7 @@ class ModelsTab(QWidget):
         self._pump = MailPump(mailbox, self._own, lambda: False, self)
         workers = Workers(self._own.quick, worker, self._own.transfers)
         self._build()
-        self.controller = ModelsController(room, workers, choice)
+        self.controller = ModelsController(room, workers, choice, self._pump.post)
         self._connect(room)
         self._show(self.controller.status)
 
@@ -150,6 +150,7 @@ class ModelsTab(QWidget):
         self.verify.clicked.connect(lambda: controller.verify(self.tree.key))
         self.cancel.clicked.connect(lambda: controller.cancel())
         own = self._own
+        self.destroyed.connect(lambda: controller.shut_down())
         self.destroyed.connect(lambda: own.close())
         application = QCoreApplication.instance()
         if application is not None:
@@ -157,6 +158,7 @@ class ModelsTab(QWidget):
 
     def shut_down(self) -> None:
         """Stop what runs; nothing is delivered any more."""
+        self.controller.shut_down()
         self._pump.stop()
         self._own.close()
 
@@ -178,6 +180,8 @@ class ModelsTab(QWidget):
         self.tree.show_rows(status.rows, status.empty_text)
         _enable(self.take_in, status.why_no_import, IMPORT_TIP)
         back = f"Use {status.roll_back_to} again, which was used before this one."
+        to = elided(status.roll_back_to)
+        self.roll_back.setText(f"Roll back to {to}" if to else "Roll back")
         _enable(self.roll_back, status.why_no_roll_back, back)
         say(self.doing, _doing(status))
         self.transfer.setVisible(bool(status.busy))
@@ -259,6 +263,11 @@ class ModelsTab(QWidget):
         )
         if answer == QMessageBox.StandardButton.Yes:
             self.controller.delete(chosen.key)
+
+
+def elided(title: str, most: int = 14) -> str:
+    """A title that fits a button."""
+    return title if len(title) <= most else f"{title[: most - 1].rstrip()}…"
 
 
 def _enable(button: QPushButton, why_not: str, tip: str) -> None:

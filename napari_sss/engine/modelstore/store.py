@@ -36,6 +36,7 @@ from napari_sss.engine.modelstore.card import (
     checked_name,
     content_hash,
 )
+from napari_sss.engine.modelstore.events import events
 from napari_sss.engine.modelstore.files import (
     copy_hashed,
     discard,
@@ -97,6 +98,7 @@ class ModelStore(ModelShelf):
             state = read_state(self.folder)
             if self._stack(state)[-1] != model:
                 write_state(state.with_step("activate", model), self.folder)
+        events.changed.emit(self.folder)
         return model
 
     def roll_back(self) -> str:
@@ -118,7 +120,8 @@ class ModelStore(ModelShelf):
             while self._stack(state) == before:
                 state = state.with_step("roll back", before[-2])
             write_state(state, self.folder)
-            return self._stack(state)[-1]
+        events.changed.emit(self.folder)
+        return self._stack(state)[-1]
 
     # -- keeping ------------------------------------------------------------------------
 
@@ -223,6 +226,7 @@ class ModelStore(ModelShelf):
             if not ID.fullmatch(model_id) or not folder.is_dir():
                 raise ModelError(f"The project has no model {model_id!r}.", "")
             discard(folder)
+        events.changed.emit(self.folder)
 
     def keep(
         self, fill: Fill, facts: dict[str, Any], name: str, control: JobControl | None = None
@@ -263,6 +267,7 @@ class ModelStore(ModelShelf):
             # The number first: should the power fail in between, it is passed over.
             write_state(state.model_copy(update={"highest": number}), self.folder)
             put_in_place(made, self.folder / model_id)
+        events.changed.emit(self.folder)
         return StoredModel(model_id, self.folder / model_id, card)
 
     # -- inside -------------------------------------------------------------------------
@@ -277,6 +282,7 @@ class ModelStore(ModelShelf):
     def _rewritten(self, model: StoredModel, changes: dict[str, Any]) -> StoredModel:
         card = model.card.model_copy(update=changes)
         write_json(card_json(card), model.folder / CARD_NAME)
+        events.changed.emit(self.folder)
         return replace(model, card=card)
 
     def _require_free(self, name: str, but: str = "") -> None:
