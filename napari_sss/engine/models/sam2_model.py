@@ -21,6 +21,8 @@ from napari_sss.engine.models.architecture import Architecture
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
 
+    from napari_sss.engine.models.prepared_encoder import PreparedEncoder
+
 ABSENT_LOGIT = -1024.0
 
 
@@ -204,6 +206,7 @@ class Sam2Model:
         self.precision = precision
         self.name = name
         self.sha256 = sha256
+        self._prepared: tuple[object, PreparedEncoder] | None = None
 
     @property
     def image_size(self) -> int:
@@ -257,6 +260,9 @@ class Sam2Model:
         grey : (B, S, S) float tensor
             Windowed intensities, 0 to 1.
         """
+        encoder = self._prepared_encoder()
+        if encoder is not None:
+            return Features(encoder(grey))
         mean, std = (
             torch.tensor(values, device=self.device)[:, None, None]
             for values in (self.architecture.pixel_mean, self.architecture.pixel_std)
@@ -264,6 +270,26 @@ class Sam2Model:
         images = (grey.to(self.device)[:, None] - mean) / std
         fpn = self.net.forward_image(images)["backbone_fpn"]
         return Features((fpn[0], fpn[1], fpn[2]))
+
+    def _prepared_encoder(self) -> PreparedEncoder | None:
+        """The faster encoder for inference on a CPU; None where the network's own is needed.
+
+        It is made anew whenever the weights, the input's size or the precision have changed.
+        """
+        from napari_sss.engine.models.prepared_encoder import PreparedEncoder
+
+        if self.device.type != "cpu" or torch.is_grad_enabled():
+            return None
+        if not PreparedEncoder.suits(self.net):
+            return None
+        decoder = self.net.sam_mask_decoder
+        modules = (self.net.image_encoder, decoder.conv_s0, decoder.conv_s1)
+        weights = tuple((id(p), p._version) for m in modules for p in m.parameters())
+        state = (weights, self.image_size, self.precision)
+        if self._prepared is None or self._prepared[0] != state:
+            prepared = PreparedEncoder(self.net, self.architecture, self.precision)
+            self._prepared = (state, prepared)
+        return self._prepared[1]
 
     def without_memory(self, features: Features) -> Tensor:
         """(B, C, S/16, S/16) features for a slice of which no neighbour is known."""
