@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.prompts.types import PromptSet
 from napari_sss.engine.volumes.intensity import IntensityWindow
 from napari_sss.engine.volumes.volume import Source, Volume
+
+if TYPE_CHECKING:
+    from napari_sss.engine.reports.sidecar import ModelIdentity
 
 OnEvent = Callable[[Event], None]
 
@@ -61,6 +64,9 @@ class Engine(Protocol):
     def describe(self, model: Any) -> str:
         """Say where a model computes, in a few words."""
 
+    def identify(self, model: Any) -> ModelIdentity:
+        """Say which weights a model has."""
+
     def auto_segment(
         self,
         volume: Volume,
@@ -79,8 +85,14 @@ class Engine(Protocol):
         window: IntensityWindow | None,
         on_event: OnEvent,
         control: JobControl,
+        *,
+        propagate: bool = True,
+        labels: Mapping[Path, NDArray[Any]] | None = None,
     ) -> Segmentation:
-        """Segment what the prompts say, both ways through the stack."""
+        """Segment what the prompts say, both ways through the stack or on their slices.
+
+        ``labels`` are (Z, Y, X) arrays in place of the files that prompts name as masks.
+        """
 
     def write_mask(
         self,
@@ -128,6 +140,12 @@ class TorchEngine:
 
         return describe(model.device, model.precision)
 
+    def identify(self, model: Any) -> ModelIdentity:
+        """Say which weights a model has."""
+        from napari_sss.engine.reports.sidecar import ModelIdentity
+
+        return ModelIdentity.of(model)
+
     def auto_segment(
         self,
         volume: Volume,
@@ -162,8 +180,14 @@ class TorchEngine:
         window: IntensityWindow | None,
         on_event: OnEvent,
         control: JobControl,
+        *,
+        propagate: bool = True,
+        labels: Mapping[Path, NDArray[Any]] | None = None,
     ) -> Segmentation:
-        """Segment what the prompts say, both ways through the stack."""
+        """Segment what the prompts say, both ways through the stack or on their slices.
+
+        ``labels`` are (Z, Y, X) arrays in place of the files that prompts name as masks.
+        """
         from napari_sss.engine.inference.segment import segment_prompts
 
         return segment_prompts(
@@ -171,6 +195,8 @@ class TorchEngine:
             prompts,
             model,
             window=window,
+            propagate=propagate,
+            labels=labels,
             on_event=on_event,
             control=control,
         )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ from napari_sss.engine.prompts.types import Box, ObjectPrompts, Plane, PromptSet
 from napari_sss.engine.volumes.intensity import IntensityWindow
 from napari_sss.engine.volumes.region import Region
 from napari_sss.engine.volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_sss.engine.inference.feature_entry import CacheEntry
 
 OnEvent = Callable[[Event], None]
 
@@ -57,8 +60,10 @@ def segment_prompts(
     *,
     window: IntensityWindow | None = None,
     propagate: bool = True,
+    labels: Mapping[Path, NDArray[Any]] | None = None,
     on_event: OnEvent | None = None,
     control: JobControl | None = None,
+    stacks: Stacks | None = None,
 ) -> Segmentation:
     """Segment every prompted object.
 
@@ -74,10 +79,15 @@ def segment_prompts(
         By default the one that suits the volume's modality.
     propagate : bool
         Through the stack from the prompted slices; otherwise only those are decoded.
+    labels : mapping, optional
+        (Z, Y, X) label arrays in place of the files that prompts name as masks.
     on_event : callable, optional
         Receives each event as it happens.
     control : JobControl, optional
         For progress and cancelling.
+    stacks : Stacks, optional
+        The volume's slices for this model, where some were encoded already; their window
+        is then used.
 
     Raises
     ------
@@ -95,6 +105,7 @@ def segment_prompts(
     for object_ in prompts.objects:
         _plane_of(object_)
     stacks = Stacks(volume, window or window_for(volume), model)
+    stacks.labels.update(labels or {})
     stacks.read_masks(prompts)
     emit, control = on_event or (lambda event: None), control or JobControl()
     emit(ObjectsFound(prompts.objects))
@@ -112,20 +123,41 @@ def segment_prompts(
 
 
 class Stacks:
-    """A volume's slices in each plane that is asked for, made once and shared by objects."""
+    """A volume's slices in each plane that is asked for, made once and shared by objects.
 
-    def __init__(self, volume: Volume, window: IntensityWindow, model: Sam2Model) -> None:
+    Parameters
+    ----------
+    volume, window, model
+        See :class:`SliceStack`.
+    store : CacheEntry, optional
+        Where encoded slices are kept from one session to the next.
+
+    Attributes
+    ----------
+    tell : callable
+        See :class:`SliceStack`.
+    """
+
+    def __init__(
+        self,
+        volume: Volume,
+        window: IntensityWindow,
+        model: Sam2Model,
+        store: CacheEntry | None = None,
+    ) -> None:
         self.volume = volume
         self.window = window
         self.model = model
+        self.tell: Callable[[str], None] = lambda text: None
+        self._store = store
         self._stacks: dict[Plane, SliceStack] = {}
-        self._labels: dict[Path, NDArray[Any]] = {}
+        self.labels: dict[Path, NDArray[Any]] = {}
 
     def of(self, plane: Plane) -> SliceStack:
         """The stack of this plane."""
         if plane not in self._stacks:
             self._stacks[plane] = SliceStack(
-                self.volume, self.window, self.model, plane, self._labels
+                self.volume, self.window, self.model, plane, self.labels
             )
         return self._stacks[plane]
 
@@ -140,8 +172,8 @@ class Stacks:
         from napari_sss.engine.volumes.writing import read_labels
 
         for path in {p.mask for o in prompts.objects for p in o.prompts if p.mask}:
-            if path not in self._labels:
-                self._labels[path] = read_labels(path, self.volume.grid)
+            if path not in self.labels:
+                self.labels[path] = read_labels(path, self.volume.grid)
 
 
 def segment_object(
