@@ -12,7 +12,7 @@ from napari_sss.engine.errors import InputError
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.project.cases import Case, Reading
 from napari_sss.engine.project.fingerprint import fingerprint_of, scan_files, stamp_of
-from napari_sss.engine.project.paths import relative_to
+from napari_sss.engine.project.paths import natural, relative_to
 from napari_sss.engine.project.records import CaseStatus
 from napari_sss.engine.volumes.volume import Volume
 
@@ -158,12 +158,15 @@ def unused_name(name: str, taken: Collection[str]) -> str:
 
 def _files(folder: Path, without: Path | None) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(
+        entered = [
             name
             for name in folders
             if not name.startswith(".") and (Path(parent) / name) != without
+        ]
+        folders[:] = sorted(entered, key=natural)
+        yield from (
+            Path(parent) / n for n in sorted(names, key=natural) if not n.startswith(".")
         )
-        yield from (Path(parent) / n for n in sorted(names) if not n.startswith("."))
 
 
 def _series(path: Path, reading: Reading) -> list[Found]:

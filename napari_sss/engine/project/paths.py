@@ -53,6 +53,12 @@ def safe_name(name: str) -> str:
     return plain
 
 
+def natural(name: str) -> list[tuple[int, int | str]]:
+    """A key that sorts ``CT_9`` before ``CT_10``, and small letters like capitals."""
+    parts = re.split(r"(\d+)", name.lower())
+    return [(0, int(part)) if part.isdecimal() else (1, part) for part in parts if part]
+
+
 def kept_copy(path: Path, folder: Path) -> Path:
     """A copy of a file in a folder, named by its content; the file itself if it is there.
 

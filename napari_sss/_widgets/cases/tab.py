@@ -1,0 +1,430 @@
+"""The Cases tab: puts its parts together and passes on what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from qtpy.QtCore import QCoreApplication, QPoint, Qt, QTimer
+from qtpy.QtWidgets import (
+    QFileDialog,
+    QLabel,
+    QMenu,
+    QPushButton,
+    QStackedWidget,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_sss._widgets.cases.actions import CaseActions
+from napari_sss._widgets.cases.catalogue import Catalogue
+from napari_sss._widgets.cases.export_menu import ExportMenu
+from napari_sss._widgets.cases.filter_bar import FilterBar
+from napari_sss._widgets.cases.import_form import ImportForm
+from napari_sss._widgets.cases.list_view import CaseListView
+from napari_sss._widgets.cases.project_bar import ProjectBar
+from napari_sss._widgets.cases.question import Answer, QuestionBar
+from napari_sss._widgets.cases.recent import RecentProjects
+from napari_sss._widgets.cases.rows import CaseRow, counted, shown
+from napari_sss._widgets.cases.task_bar import TaskBar
+from napari_sss._widgets.cases.tasks import Tasks, TaskStatus
+from napari_sss._widgets.cases.transfer import Transfers
+from napari_sss._widgets.crew import WakingWorker
+from napari_sss._widgets.parts import row
+from napari_sss._widgets.project_room import ProjectRoom
+from napari_sss._widgets.pump import MailPump
+from napari_sss._widgets.status import Notice
+from napari_sss._widgets.worker import Mailbox, Worker
+from napari_sss.engine.project.locating import Trouble
+
+SCAN_FILTER = "Scans (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm);;All files (*)"
+
+NO_PROJECT = (
+    "No project is open.\n\nA project is a folder that keeps your cases, their masks and "
+    "every step of your work. Make one, or open one that is there."
+)
+NO_CASES = "This project has no cases yet.\n\nAdd scans, or drop files and folders here."
+NO_MATCH = "No case matches."
+READING = "Reading the cases …"
+
+ACT_PAUSE_MS = 700
+"""Milliseconds after an act before the line of the case at work is read again."""
+
+LOOK_AGAIN_MS = 5000
+"""Milliseconds between two looks at a project that somebody else writes."""
+
+
+class CasesTab(QWidget):
+    """The project's cases: listed, added, opened, exported.
+
+    Parameters
+    ----------
+    room : ProjectRoom
+        Which project and which case are at work.
+    worker : Worker
+        For long work with files.
+    recent : RecentProjects, optional
+        The projects that were open lately.
+    """
+
+    def __init__(
+        self, room: ProjectRoom, worker: Worker, recent: RecentProjects | None = None
+    ) -> None:
+        super().__init__()
+        self.room = room
+        mailbox = Mailbox()
+        self._quick = WakingWorker(mailbox, lambda: self._pump.wake())
+        self._checker = WakingWorker(mailbox, lambda: self._pump.wake())
+        self._pump = MailPump(mailbox, _Both(self._quick, self._checker), lambda: False, self)
+        self.catalogue = Catalogue(room, self._quick)
+        self.tasks = Tasks(worker)
+        self.actions_ = CaseActions(
+            room,
+            self.catalogue,
+            self.tasks,
+            self._quick,
+            self._checker,
+            recent or RecentProjects(),
+        )
+        self.transfers = Transfers(room, self.catalogue, self.tasks)
+        self._removing = False
+        self._build()
+        self._connect()
+        self._show_project()
+
+    # -- building -----------------------------------------------------------------------
+
+    def _build(self) -> None:
+        self.setAcceptDrops(True)
+        self.project = ProjectBar(self.actions_.recent.folders)
+        self.try_again = QPushButton("Open for writing")
+        self.try_again.setToolTip(
+            "Try again to open this project for writing, for instance when the other viewer "
+            "was closed."
+        )
+        self.add_files = QPushButton("Add files …")
+        self.add_folder = QPushButton("Add folder …")
+        self.filters = FilterBar()
+        self.list = CaseListView(self._quick)
+        self.count = QLabel()
+        self.open = QPushButton("Open")
+        self.remove = QPushButton("Remove …")
+        self.export = QPushButton("Export")
+        self.menu = ExportMenu(
+            self.list.chosen, self.transfers.why_not, self._why_no_import, self
+        )
+        self.export.setMenu(self.menu)
+        self.export.setToolTip("Write masks for other programs, or import one.")
+        self.question = QuestionBar()
+        self.import_form = ImportForm()
+        self.task_bar = TaskBar()
+        self.pages = QStackedWidget()
+        self.pages.addWidget(self._empty_page())
+        self.pages.addWidget(self.list)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 6, 0, 0)
+        layout.setSpacing(6)
+        layout.addWidget(row(self.project, self.try_again))
+        layout.addWidget(row(self.add_files, self.add_folder, stretch=None))
+        layout.addWidget(self.filters)
+        layout.addWidget(self.pages, 1)
+        layout.addWidget(self.count)
+        layout.addWidget(row(self.open, self.export, self.remove, stretch=None))
+        for widget in (self.question, self.import_form, self.task_bar):
+            layout.addWidget(widget)
+
+    def _empty_page(self) -> QWidget:
+        page = QWidget()
+        self.hint = QLabel()
+        self.hint.setWordWrap(True)
+        self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.new_project = QPushButton("New project …")
+        self.open_project = QPushButton("Open project …")
+        self.show_all = QPushButton("Show all cases")
+        layout = QVBoxLayout(page)
+        layout.addStretch(1)
+        layout.addWidget(self.hint)
+        for button in (self.new_project, self.open_project, self.show_all):
+            layout.addWidget(button)
+        layout.addStretch(2)
+        return page
+
+    def _connect(self) -> None:
+        self.catalogue.changed.connect(self._show_rows)
+        self.catalogue.project_changed.connect(self._show_project)
+        for source in (self.catalogue, self.tasks):
+            source.noticed.connect(_show_notice)
+        self.tasks.changed.connect(self._show_task)
+        self.room.case_changed.connect(self._show_rows)
+        self._acted = self._timer(ACT_PAUSE_MS, self._read_case_at_work, once=True)
+        self._look_again = self._timer(LOOK_AGAIN_MS, self._look_at_others_work)
+        self._settled = self._timer(0, lambda: self.list.reveal_current(), once=True)
+        self.room.session_changed.connect(lambda _: self._acted.start())
+        self._connect_views()
+        application = QCoreApplication.instance()
+        if application is not None:
+            application.aboutToQuit.connect(self.shut_down)
+        workers = (self._quick, self._checker)
+        self.destroyed.connect(lambda: [worker.close() for worker in workers])
+
+    def _connect_views(self) -> None:
+        actions, bar = self.actions_, self.project
+        bar.create_asked.connect(actions.create)
+        bar.open_asked.connect(actions.open)
+        bar.close_asked.connect(actions.close)
+        bar.forget_asked.connect(actions.recent.forget)
+        self.try_again.clicked.connect(lambda: actions.try_again())
+        self.new_project.clicked.connect(lambda: bar.ask_for_new())
+        self.open_project.clicked.connect(lambda: bar.ask_which())
+        self.show_all.clicked.connect(lambda: self.filters.show_all())
+        self.add_files.clicked.connect(lambda: self._ask_for_files())
+        self.add_folder.clicked.connect(lambda: self._ask_for_folder())
+        self.filters.changed.connect(self._show_rows)
+        self.list.open_asked.connect(actions.open_case)
+        self.list.remove_asked.connect(self._ask_to_remove)
+        self.list.chosen_changed.connect(self._show_chosen)
+        self.list.menu_asked.connect(self._show_menu)
+        self.open.clicked.connect(lambda: self._open_chosen())
+        self.remove.clicked.connect(lambda: self._ask_to_remove())
+        self.menu.export_asked.connect(self.transfers.export)
+        self.menu.import_asked.connect(self._import)
+        self.import_form.answered.connect(self.transfers.enter)
+        self.task_bar.cancel_asked.connect(self.tasks.cancel)
+
+    def _timer(self, pause: int, do: Callable[[], None], *, once: bool = False) -> QTimer:
+        timer = QTimer(self)
+        timer.setInterval(pause)
+        timer.setSingleShot(once)
+        timer.timeout.connect(do)
+        return timer
+
+    # -- Qt's events --------------------------------------------------------------------
+
+    def dragEnterEvent(self, event: Any) -> None:  # noqa: N802
+        """Take files and folders that are dragged here, where cases can be added."""
+        if _local_paths(event) and not self.actions_.why_not_write:
+            event.acceptProposedAction()
+
+    def dropEvent(self, event: Any) -> None:  # noqa: N802
+        """Add what was dropped."""
+        event.acceptProposedAction()
+        self.actions_.add(_local_paths(event))
+
+    def shut_down(self) -> None:
+        """Stop reading, and wait for it to end."""
+        self._pump.stop()
+        for timer in (self._acted, self._look_again, self._settled):
+            timer.stop()
+        self.tasks.cancel()
+        self._quick.close()
+        self._checker.close()
+
+    # -- what is shown ------------------------------------------------------------------
+
+    def _show_project(self) -> None:
+        project = self.catalogue.project
+        read_only = project is not None and project.read_only
+        self.project.show_project(
+            self.catalogue.folder, is_default=self.room.is_default, read_only=read_only
+        )
+        self.try_again.setVisible(read_only)
+        self.list.rows.thumbnails.set_project(project)
+        self.question.withdraw()
+        self.import_form.withdraw()
+        self._removing = False
+        if read_only:
+            self._look_again.start()
+        else:
+            self._look_again.stop()
+        why_not = self.actions_.why_not_write
+        tips = {
+            self.add_files: "Add scans: NIfTI, NRRD, MetaImage or DICOM files.",
+            self.add_folder: "Add every scan in a folder and below it, DICOM series too.",
+        }
+        for button, tip in tips.items():
+            button.setEnabled(not why_not)
+            button.setToolTip(why_not or tip)
+        self._show_rows()
+
+    def _show_rows(self) -> None:
+        rows = self.catalogue.rows()
+        visible = shown(rows, self.filters.chosen, self.filters.chosen_order)
+        self.list.show_rows(visible)
+        self.count.setText(counted(rows, len(visible)) if rows else "")
+        self.filters.setEnabled(bool(rows))
+        self._show_page(bool(rows), bool(visible))
+        self._show_chosen()
+
+    def _show_page(self, any_rows: bool, any_visible: bool) -> None:
+        no_project = self.catalogue.project is None
+        hint = NO_PROJECT if no_project else NO_MATCH if any_rows else NO_CASES
+        if not no_project and not any_rows and self.catalogue.reading:
+            hint = READING
+        self.hint.setText(hint)
+        self.new_project.setVisible(no_project)
+        self.open_project.setVisible(no_project)
+        self.show_all.setVisible(any_rows)
+        self.pages.setCurrentIndex(1 if any_visible else 0)
+
+    def _show_chosen(self) -> None:
+        chosen, why_not = self.list.chosen(), self.actions_.why_not_write
+        nothing = "" if chosen else "Select a case in the list."
+        several = "Select one case only." if len(chosen) > 1 else ""
+        current = any(case.is_current for case in chosen)
+        at_work = (
+            "The case at work cannot be removed: open another one first." if current else ""
+        )
+        _enable(self.open, nothing or several, "Open this case for work (Enter).")
+        _enable(
+            self.remove,
+            why_not or nothing or at_work,
+            "Take the selected cases out of the project (Del). The scans stay on the disk.",
+        )
+        if not self._removing:
+            asking = self.question.isVisible()
+            self._ask_about_trouble(chosen)
+            if chosen and self.question.isVisible() != asking:
+                self._settled.start()  # the list has another height now
+
+    def _show_task(self, status: TaskStatus) -> None:
+        self.task_bar.show_status(status)
+
+    def _show_menu(self, place: QPoint) -> None:
+        if not self.list.chosen():
+            return
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        for button, do in ((self.open, self._open_chosen), (self.remove, self._ask_to_remove)):
+            entry = menu.addAction(button.text())
+            assert entry is not None
+            entry.setEnabled(button.isEnabled())
+            entry.setToolTip(button.toolTip())
+            entry.triggered.connect(lambda _=False, do=do: do())
+        menu.addMenu(self.menu)
+        menu.popup(place)
+
+    # -- what is asked ------------------------------------------------------------------
+
+    def _ask_about_trouble(self, chosen: Sequence[CaseRow]) -> None:
+        """Offer what can be done about a scan that is missing or changed."""
+        case = chosen[0] if len(chosen) == 1 else None
+        find = Answer(
+            "Find moved files …",
+            self._ask_where_scans_are,
+            "Look for all missing scans in a folder and below it, by name and content.",
+        )
+        if case is None or case.trouble is None:
+            self.question.withdraw()
+        elif case.trouble is Trouble.MISSING:
+            self.question.ask(
+                f"The scan of {case.name} is not where it was. Its annotation is kept.", find
+            )
+        else:
+            accept = Answer(
+                "Accept the change",
+                lambda: self.actions_.accept_change(case.id),
+                "Take the new content for this case's scan, if its voxels are the same.",
+            )
+            self.question.ask(
+                f"The scan of {case.name} has changed on the disk since it was added. Accept "
+                "that if you changed it on purpose; its annotation stays as it is.",
+                accept,
+                find,
+            )
+
+    def _ask_to_remove(self) -> None:
+        chosen = self.list.chosen()
+        if not chosen or not self.remove.isEnabled():
+            return
+        annotated = sum(row.objects > 0 for row in chosen)
+        what = chosen[0].name if len(chosen) == 1 else f"{len(chosen)} cases"
+        lost = ""
+        if annotated:
+            lost = (
+                " Their annotations are deleted for good."
+                if len(chosen) > 1
+                else (" Its annotation is deleted for good.")
+            )
+        ids = [case.id for case in chosen]
+
+        def decide(remove: bool) -> None:
+            self._removing = False
+            if remove:
+                self.actions_.remove(ids)
+            self._show_chosen()
+
+        self._removing = True
+        self.question.ask(
+            f"Remove {what} from the project?{lost} Scans stay on the disk.",
+            Answer("Remove", lambda: decide(True)),
+            Answer("Keep", lambda: decide(False)),
+        )
+
+    def _ask_for_files(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileNames(self, "Add scans", "", SCAN_FILTER)
+        self.actions_.add([Path(path) for path in chosen])
+
+    def _ask_for_folder(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Add all scans of a folder")
+        if chosen:
+            self.actions_.add([Path(chosen)])
+
+    def _ask_where_scans_are(self) -> None:
+        chosen = QFileDialog.getExistingDirectory(self, "Look for missing scans in")
+        if chosen:
+            self.actions_.find_moved(Path(chosen))
+
+    def _open_chosen(self) -> None:
+        chosen = self.list.chosen()
+        if len(chosen) == 1:
+            self.actions_.open_case(chosen[0].id)
+
+    def _import(self, path: Path, case: CaseRow) -> None:
+        self.transfers.ask_about(path, case.id, self.import_form.ask)
+
+    def _why_no_import(self) -> str:
+        chosen = self.list.chosen()
+        if len(chosen) != 1:
+            return "Select one case in the list."
+        return self.actions_.why_not_write
+
+    # -- what others do -----------------------------------------------------------------
+
+    def _read_case_at_work(self) -> None:
+        case_id = self.room.case_id
+        if case_id is not None:
+            self.catalogue.refresh([case_id])
+
+    def _look_at_others_work(self) -> None:
+        """See what the viewer that writes the project has done meanwhile."""
+        if self.isVisible():
+            self.catalogue.refresh()
+
+
+class _Both:
+    """Whether one of two workers is at work."""
+
+    def __init__(self, *workers: Worker) -> None:
+        self._workers = workers
+
+    @property
+    def busy(self) -> bool:
+        return any(worker.busy for worker in self._workers)
+
+
+def _enable(button: QPushButton, why_not: str, tooltip: str) -> None:
+    button.setEnabled(not why_not)
+    button.setToolTip(why_not or tooltip)
+
+
+def _local_paths(event: Any) -> list[Path]:
+    data = event.mimeData()
+    urls = data.urls() if data is not None else []
+    return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
+
+
+def _show_notice(notice: Notice) -> None:
+    from napari_sss._widgets.panel import show_notice
+
+    show_notice(notice)
