@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_sss._layers.prompt_rows import BoxRow, label_of
 from napari_sss._layers.prompt_shapes import box_corners, box_of
+from napari_sss._layers.signs import rgba
 from napari_sss.engine.errors import PromptError
 from napari_sss.engine.prompts.types import ObjectPrompts
 from napari_sss.engine.volumes.grid import Shape3
@@ -61,12 +62,13 @@ class BoxesLayer:
         return [int(i) for i in self.layer.features["object_id"]]
 
     def add(self, rows: Sequence[BoxRow], objects: Mapping[int, ObjectPrompts]) -> None:
-        """Add boxes that the program made."""
+        """Add boxes; what has a confidence was made by the program, and looks like it."""
         ids, labels = self.object_ids, list(self.layer.features["label"])
+        by_program = [objects[row.object_id].confidence is not None for row in rows]
         self.layer.add_rectangles(
             [box_corners(row.box, row.plane, row.index) for row in rows],
-            edge_color=BY_PROGRAM,
-            edge_width=self._stroke,
+            edge_color=[BY_PROGRAM if program else BY_PERSON for program in by_program],
+            edge_width=[self._stroke * (1 if program else 2) for program in by_program],
             face_color="transparent",
         )
         self._describe(
@@ -83,10 +85,12 @@ class BoxesLayer:
 
     def mark_as_edited(self, objects: Mapping[int, ObjectPrompts]) -> None:
         """Show that a person has drawn or moved the boxes of these objects."""
+        if not any(object_id in objects for object_id in self.object_ids):
+            return
         colours, widths = self.layer.edge_color, list(self.layer.edge_width)
         for row, object_id in enumerate(self.object_ids):
             if object_id in objects:
-                colours[row] = _rgba(BY_PERSON)
+                colours[row] = rgba(BY_PERSON)
                 widths[row] = 2 * self._stroke
         self.layer.edge_color = colours
         self.layer.edge_width = widths
@@ -115,11 +119,6 @@ class BoxesLayer:
             self.layer.selected_data = rows
         return bool(rows)
 
-    def draw(self) -> None:
-        """Let the next drag draw a box."""
-        self.layer.selected_data = set()
-        self.layer.mode = "add_rectangle"
-
     def rows(self, refused: Callable[[PromptError], None]) -> list[BoxRow]:
         """Return all boxes; what cannot be one is passed to ``refused`` and left out."""
         rows = []
@@ -132,7 +131,3 @@ class BoxesLayer:
 
     def _describe(self, ids: Sequence[int], labels: Sequence[str]) -> None:
         self.layer.features = {"object_id": list(ids), "label": list(labels)}
-
-
-def _rgba(colour: str) -> tuple[float, ...]:
-    return (*(int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)), 1.0)

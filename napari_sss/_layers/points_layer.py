@@ -9,17 +9,13 @@ import numpy as np
 
 from napari_sss._layers.prompt_rows import PointRow
 from napari_sss._layers.prompt_shapes import point_of, point_position
+from napari_sss._layers.signs import COLOURS, SYMBOLS
 from napari_sss.engine.prompts.types import Plane
 
 POINTS = "prompts: points"
 
 SIGN_KEY = "t"
 """The selected points, or else the next one, change their sign."""
-
-# Okabe and Ito's colours, told apart with every kind of colour vision; the symbol says the
-# same without colour.
-COLOURS = {True: "#56B4E9", False: "#D55E00"}
-SYMBOLS = {True: "disc", False: "x"}
 
 
 class PointsLayer:
@@ -37,7 +33,6 @@ class PointsLayer:
         import pandas as pd
         from napari.layers import Points
 
-        self._next_positive = True
         self.layer = Points(
             ndim=3,
             name=POINTS,
@@ -71,39 +66,33 @@ class PointsLayer:
         self.layer.add(
             np.stack([point_position(row.point, row.plane, row.index) for row in rows])
         )
+        # napari selects what is added; the next key would then be about these points.
+        self.layer.selected_data = set()
         new = [(row.object_id, row.point.positive, row.plane.axis) for row in rows]
         self._describe([*before, *new])
 
-    def adopt(self, count: int, object_id: int, plane: Plane) -> None:
-        """Say whose the last points are, which a person has set, and in which plane."""
+    def adopt(self, count: int, object_id: int, plane: Plane, positive: bool) -> None:
+        """Say whose the last points are, which a person has set, in which plane and sign."""
         before = self._described()[: len(self) - count]
-        self._describe([*before, *[(object_id, self._next_positive, plane.axis)] * count])
+        self._describe([*before, *[(object_id, positive, plane.axis)] * count])
 
     def toggle_sign(self) -> bool:
-        """Turn the selected points, or else the next one; return whether any has changed."""
+        """Turn the selected points; return whether any has changed."""
         selected = {int(row) for row in self.layer.selected_data}
-        if selected:
-            self._describe(
-                [
-                    (object_id, positive != (row in selected), axis)
-                    for row, (object_id, positive, axis) in enumerate(self._described())
-                ]
-            )
-            return True
-        self._next_positive = not self._next_positive
-        self.layer.current_symbol = SYMBOLS[self._next_positive]
-        self.layer.current_face_color = COLOURS[self._next_positive]
-        return False
+        if not selected:
+            return False
+        self._describe(
+            [
+                (object_id, positive != (row in selected), axis)
+                for row, (object_id, positive, axis) in enumerate(self._described())
+            ]
+        )
+        return True
 
     def remove(self, ids: set[int]) -> None:
         """Take the points of objects away."""
         self.layer.selected_data = {r for r, i in enumerate(self.object_ids) if i in ids}
         self.layer.remove_selected()
-
-    def draw(self) -> None:
-        """Let the next click set a point."""
-        self.layer.selected_data = set()
-        self.layer.mode = "add"
 
     def rows(self) -> list[PointRow]:
         """Return all points."""

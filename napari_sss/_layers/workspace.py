@@ -46,6 +46,10 @@ class Workspace:
     """Another scan is in view, or none, or its spacing was given."""
     images_changed = Signal()
     """The images that can be chosen are others, or have other names."""
+    prompted = Signal(tuple)
+    """See :attr:`PromptLayers.prompted`."""
+    previewed = Signal(object)
+    """See :attr:`Drawing.previewed`."""
     edited = Signal(tuple)
     """See :attr:`PromptLayers.edited`."""
     removed = Signal(tuple)
@@ -58,11 +62,13 @@ class Workspace:
     def __init__(self, viewer: Any) -> None:
         self.view = PlaneView(viewer)
         self.locked: Callable[[], bool] = lambda: False
+        self.why_locked: Callable[[int], str] = lambda _: ""
         self.viewer = viewer
         self._open: dict[int, OpenScan] = {}
         self._current: OpenScan | None = None
         self._problem = ""
         self._class_name = "object"
+        self._positive = True
         self._listening = True
         viewer.layers.events.inserted.connect(self._on_inserted)
         viewer.layers.events.removed.connect(self._on_removed)
@@ -150,7 +156,11 @@ class Workspace:
         }
         prompts = PromptLayers(self.viewer, shape, placement, self._plane_of_new_points)
         prompts.class_name = self._class_name
+        prompts.drawing.positive = self._positive
+        prompts.why_locked = lambda object_id: self.why_locked(object_id)
         masks = MasksLayer(self.viewer, shape, placement, scan.metadata)
+        prompts.prompted.connect(lambda edits: self.prompted.emit(edits))
+        prompts.drawing.previewed.connect(lambda preview: self.previewed.emit(preview))
         prompts.edited.connect(lambda objects: self.edited.emit(objects))
         prompts.removed.connect(lambda ids: self.removed.emit(ids))
         masks.painted.connect(lambda ids: self.painted.emit(ids))
@@ -243,6 +253,17 @@ class Workspace:
     def select(self, object_id: int) -> None:
         """Make an object's boxes ready to be dragged."""
         self._required.prompts.select(object_id)
+
+    def begin_object(self) -> None:
+        """Let the next prompt begin a new object."""
+        if self._current is not None:
+            self._current.prompts.current_id = None
+
+    def set_sign(self, positive: bool) -> None:
+        """Say what the next prompts mean: this belongs to the object, or it does not."""
+        self._positive = positive
+        for opened in self._open.values():
+            opened.prompts.drawing.positive = positive
 
     def name_new_objects(self, class_name: str) -> None:
         """Say what objects are called that a person adds by drawing a box."""

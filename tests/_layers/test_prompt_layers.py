@@ -3,9 +3,10 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_sss._layers.boxes_layer import BOXES
-from napari_sss._layers.points_layer import COLOURS, POINTS, SIGN_KEY, SYMBOLS
+from napari_sss._layers.points_layer import POINTS
 from napari_sss._layers.prompt_layers import AT_ONCE, PromptLayers
 from napari_sss._layers.prompt_shapes import box_corners
+from napari_sss._layers.signs import COLOURS, SYMBOLS
 from napari_sss.engine.prompts.types import Box, ObjectPrompts, Plane, Point, SlicePrompt
 
 PLACEMENT = {"scale": (3.0, 0.5, 0.5), "translate": (0.0, 0.0, 0.0), "units": ("mm",) * 3}
@@ -47,11 +48,6 @@ def heard(layers):
     layers.removed.connect(lambda ids: heard["removed"].append(ids))
     layers.refused.connect(lambda error: heard["refused"].append(error))
     return heard
-
-
-def press_sign_key(points):
-    (bound,) = [f for key, f in points.keymap.items() if str(key).lower() == SIGN_KEY]
-    bound(points)
 
 
 def test_nothing_is_made_before_it_is_needed(viewer, layers):
@@ -167,18 +163,19 @@ def test_without_a_selected_object_a_point_begins_one(viewer, layers, heard):
     assert len(layers.objects[0].prompts[0].points) == 2
 
 
-def test_the_sign_key_turns_the_next_point_and_the_selected_ones(viewer, layers, heard):
+def test_the_sign_of_the_next_point_and_of_the_selected_ones(viewer, layers, heard):
     layers.show([prompts(1)])
     layers.select(1)
     points = viewer.layers[POINTS]
-    points.selected_data = set()
-    press_sign_key(points)
+    layers.drawing.positive = False
     points.add([[4, 6.0, 14.0]])
     assert layers.objects[0].prompts[0].points[-1] == Point(14.0, 6.0, positive=False)
     points.selected_data = {0}
-    press_sign_key(points)
+    assert layers.toggle_selected()
     assert layers.objects[0].prompts[0].points[0] == Point(11, 3, positive=False)
     assert str(points.symbol[0]) == SYMBOLS[False]
+    points.selected_data = set()
+    assert not layers.toggle_selected()
 
 
 def test_a_deleted_box_leaves_the_points_and_the_last_prompt_the_object(viewer, layers, heard):
