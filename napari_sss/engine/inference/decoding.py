@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -81,32 +82,50 @@ def decode_prompt(
     return decode_in(stack, prompt, wanted, previous)
 
 
-def frame_for(stack: SliceStack, prompt: SlicePrompt) -> CropFrame:
-    """The crop in which a prompt's object is seen best."""
+def frame_for(
+    stack: SliceStack, prompt: SlicePrompt, check: Callable[[], None] = lambda: None
+) -> CropFrame:
+    """The crop in which a prompt's object is seen best.
+
+    Parameters
+    ----------
+    stack, prompt
+        See :func:`decode_prompt`.
+    check : callable
+        Called between the steps of encoding; may raise to cancel.
+    """
 
     def answers(frames: list[CropFrame]) -> list[SliceAnswer]:
-        return _decode_clicks(stack, prompt, frames)
+        return _decode_clicks(stack, prompt, frames, check)
 
     return find_frame(stack, prompt, answers)
 
 
 def _decode_clicks(
-    stack: SliceStack, prompt: SlicePrompt, frames: list[CropFrame]
+    stack: SliceStack,
+    prompt: SlicePrompt,
+    frames: list[CropFrame],
+    check: Callable[[], None],
 ) -> list[SliceAnswer]:
     """What the clicks and scribbles of a prompt mean in each of several crops."""
     model = stack.model
-    features = stack.features_of([(prompt.index, frame) for frame in frames])
     points = side_by_side([as_points(prompt, frame, model.image_size) for frame in frames])
-    with model.inference():
-        decoded = model.decode(
-            features,
-            model.without_memory(features),
-            points,
-            multimask=_is_ambiguous(points),
-        ).best()
-    return [
-        answer_of(stack, prompt.index, frame, decoded, row) for row, frame in enumerate(frames)
-    ]
+
+    def decode() -> list[SliceAnswer]:
+        features = stack.features_of([(prompt.index, frame) for frame in frames], check)
+        with model.inference():
+            decoded = model.decode(
+                features,
+                model.without_memory(features),
+                points,
+                multimask=_is_ambiguous(points),
+            ).best()
+        return [
+            answer_of(stack, prompt.index, frame, decoded, row)
+            for row, frame in enumerate(frames)
+        ]
+
+    return stack.carry_on(decode)
 
 
 def decode_in(
@@ -126,27 +145,31 @@ def decode_in(
         Features informed by neighbouring slices; by default the slice stands alone.
     """
     model = stack.model
-    features = stack.features(prompt.index, frame)
     points = as_points(prompt, frame, model.image_size)
     drawn = _drawn(stack, prompt, frame)
-    with model.inference():
-        if drawn is not None and points is None and previous is None and _adopts_masks(stack):
-            decoded = model.adopt(features, (drawn > 0).float()[None, None])
-        else:
-            mask = _mask_prompt(drawn, previous, model.image_size)
-            decoded = model.decode(
-                features,
-                model.without_memory(features) if pixels is None else pixels,
-                points,
-                None if mask is None else mask.to(model.device),
-                multimask=mask is None and _is_ambiguous(points),
-            ).best()
-    if names_the_object(prompt):
-        # Whoever prompts a slice says that the object is there.
-        decoded = replace(decoded, object_score=decoded.object_score.clamp(min=1.0))
-    return DecodedSlice(
-        answer_of(stack, prompt.index, frame, decoded), frame, decoded, features
-    )
+    adopts = drawn is not None and points is None and previous is None and _adopts_masks(stack)
+
+    def decode() -> DecodedSlice:
+        features = stack.features(prompt.index, frame)
+        with model.inference():
+            if drawn is not None and adopts:
+                decoded = model.adopt(features, (drawn > 0).float()[None, None])
+            else:
+                mask = _mask_prompt(drawn, previous, model.image_size)
+                decoded = model.decode(
+                    features,
+                    model.without_memory(features) if pixels is None else pixels,
+                    points,
+                    None if mask is None else mask.to(model.device),
+                    multimask=mask is None and _is_ambiguous(points),
+                ).best()
+        if names_the_object(prompt):
+            # Whoever prompts a slice says that the object is there.
+            decoded = replace(decoded, object_score=decoded.object_score.clamp(min=1.0))
+        answer = answer_of(stack, prompt.index, frame, decoded)
+        return DecodedSlice(answer, frame, decoded, features)
+
+    return stack.carry_on(decode)
 
 
 def answer_of(

@@ -53,6 +53,11 @@ class CacheEntry:
         if self._works:
             self._works = self._open()
 
+    @property
+    def works(self) -> bool:
+        """Whether anything is kept at all."""
+        return self._works
+
     def has(self, plane: Plane, index: int, frame: CropFrame) -> bool:
         """Whether a crop's features are kept, as far as is known without reading them."""
         return index in self._indices(plane, frame)

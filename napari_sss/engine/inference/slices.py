@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -14,18 +15,28 @@ from numpy.typing import NDArray
 
 from napari_sss.engine.errors import PromptError
 from napari_sss.engine.inference.crops import CropFrame
-from napari_sss.engine.models.memory import move_model, run_with_fallback
+from napari_sss.engine.models.interrupting import interruptible
+from napari_sss.engine.models.memory import carry_on, move_model, run_with_fallback
 from napari_sss.engine.models.sam2_model import Features, Sam2Model
 from napari_sss.engine.prompts.types import Plane
 from napari_sss.engine.volumes.intensity import IntensityWindow
 from napari_sss.engine.volumes.volume import Volume
+
+if TYPE_CHECKING:
+    from napari_sss.engine.inference.feature_entry import CacheEntry
+
+logger = logging.getLogger(__name__)
 
 FEATURE_BYTES = 512 * 2**20
 """How much the kept features may take: a thousand crops of 192 pixels, thirty of 1024."""
 
 ENCODED_TOGETHER = 8  # on a GPU; a CPU gains nothing, and would be slower to cancel
 
+UNSAVED_BYTES = 64 * 2**20
+"""How much may wait to be written to disk: writing waits until nobody waits for an answer."""
+
 Crop = tuple[int, CropFrame]
+Output = TypeVar("Output")
 
 
 class SliceStack:
@@ -44,6 +55,14 @@ class SliceStack:
     labels : mapping, optional
         Label arrays (Z, Y, X) on the volume's grid, by the path of their file: the masks
         that prompts name.
+    store : CacheEntry, optional
+        Where features are kept from one session to the next.
+
+    Attributes
+    ----------
+    tell : callable
+        Takes what the user should know, for instance that memory ran out; by default the
+        log alone.
     """
 
     def __init__(
@@ -53,12 +72,16 @@ class SliceStack:
         model: Sam2Model,
         plane: Plane = Plane.AXIAL,
         labels: Mapping[Path, NDArray[Any]] | None = None,
+        store: CacheEntry | None = None,
     ) -> None:
         self.volume = volume
         self.window = window
         self.model = model
         self.plane = plane
+        self.tell: Callable[[str], None] = lambda text: None
         self._labels = labels if labels is not None else {}
+        self._store = store
+        self._unsaved: OrderedDict[Crop, Features] = OrderedDict()
         self._features: OrderedDict[tuple[Crop, int, torch.device], Features] = OrderedDict()
         self._batch = 1 if model.device.type == "cpu" else ENCODED_TOGETHER
 
@@ -116,10 +139,14 @@ class SliceStack:
 
     def features(self, index: int, frame: CropFrame) -> Features:
         """Features of one crop, from the cache where it was encoded before."""
-        return self.features_of([(index, frame)])
+        return self.features_of([(index, frame)], keep=True)
 
     def features_of(
-        self, crops: Sequence[Crop], check: Callable[[], None] = lambda: None
+        self,
+        crops: Sequence[Crop],
+        check: Callable[[], None] = lambda: None,
+        *,
+        keep: bool = False,
     ) -> Features:
         """Features of several crops as one batch; what is new is encoded first.
 
@@ -131,14 +158,19 @@ class SliceStack:
         crops : sequence of (int, CropFrame)
             Slice index and frame of each.
         check : callable
-            Called before each batch; may raise to cancel.
+            Called before each batch and between the encoder's blocks; may raise to cancel,
+            and may itself ask for features.
+        keep : bool
+            Whether the crops will be wanted again, in this session or a later one.
 
         Raises
         ------
         DeviceError
             Where not even the CPU's memory suffices for one crop.
         """
-        missing = [c for c in dict.fromkeys(crops) if self._key(c) not in self._features]
+        known = {crop: self._known(crop) for crop in dict.fromkeys(crops)}
+        missing = [crop for crop, features in known.items() if features is None]
+        found = {crop: features for crop, features in known.items() if features is not None}
         if missing:
             device = self.model.device
             encoded = run_with_fallback(
@@ -148,16 +180,77 @@ class SliceStack:
                 device=device,
                 move=partial(move_model, self.model),
             )
+            for message in encoded.messages:
+                self.tell(message)
             self._batch = encoded.batch if self.model.device.type != "cpu" else 1
             if self.model.device != device:
                 # What was encoded before the move lies on the device that is full.
                 self._features.clear()
-                return self.features_of(crops, check)
-            for crop, features in zip(missing, encoded.outputs, strict=True):
-                self._features[self._key(crop)] = features
-        found = [self._features[self._key(c)] for c in crops]
-        self._forget(crops)
-        return found[0] if len(found) == 1 else Features.stack(found)
+                return self.features_of(crops, check, keep=keep)
+            new = dict(zip(missing, encoded.outputs, strict=True))
+            found |= new
+            if keep:
+                self._save_later(new)
+        for crop, features in found.items():
+            self._features[self._key(crop)] = features
+        self._forget(list(found))
+        wanted = [found[crop] for crop in crops]
+        return wanted[0] if len(wanted) == 1 else Features.stack(wanted)
+
+    def is_ready(self, index: int, frame: CropFrame) -> bool:
+        """Whether a crop was encoded before, in this session or an earlier one."""
+        return self.is_at_hand(index, frame) or self._is_stored(index, frame)
+
+    def is_at_hand(self, index: int, frame: CropFrame) -> bool:
+        """Whether a crop's features are in memory."""
+        return self._key((index, frame)) in self._features
+
+    @property
+    def room(self) -> float:
+        """How many crops can be at hand at once; infinite as long as none was encoded."""
+        newest = next(reversed(self._features.values()), None)
+        return float("inf") if newest is None else FEATURE_BYTES / newest.nbytes
+
+    @property
+    def is_stored_on_disk(self) -> bool:
+        """Whether what leaves memory can be had again without encoding it."""
+        return self._store is not None and self._store.works
+
+    def save(self) -> bool:
+        """Write one crop that waits for it to disk; return whether there are more."""
+        if self._unsaved:
+            (index, frame), features = self._unsaved.popitem(last=False)
+            if self._store is not None:
+                self._store.put(self.plane, index, frame, len(self), features)
+        return bool(self._unsaved)
+
+    def carry_on(self, work: Callable[[], Output]) -> Output:
+        """Do something with the model; where its device's memory runs out, on the CPU.
+
+        Raises
+        ------
+        DeviceError
+            Where the CPU's memory does not suffice either.
+        """
+        return carry_on(self.model, work, self.tell)
+
+    def _known(self, crop: Crop) -> Features | None:
+        """A crop's features from memory or from disk."""
+        features = self._features.get(self._key(crop))
+        if features is None and self._store is not None:
+            features = self._store.get(self.plane, *crop, self.model.device)
+        return features
+
+    def _is_stored(self, index: int, frame: CropFrame) -> bool:
+        return self._store is not None and self._store.has(self.plane, index, frame)
+
+    def _save_later(self, crops: Mapping[Crop, Features]) -> None:
+        """Let crops wait to be written, or write the oldest where too many wait."""
+        if not self.is_stored_on_disk:
+            return
+        self._unsaved.update(crops)
+        while sum(features.nbytes for features in self._unsaved.values()) > UNSAVED_BYTES:
+            self.save()
 
     def _key(self, crop: Crop) -> tuple[Crop, int, torch.device]:
         return crop, self.model.image_size, self.model.device
@@ -173,7 +266,7 @@ class SliceStack:
         check()
         side = self.model.image_size
         images = torch.stack([frame.cut(self.grey(index), side) for index, frame in crops])
-        with self.model.inference():
+        with self.model.inference(), interruptible(self.model.net, check):
             together = self.model.encode(images)
         if len(crops) == 1:
             return [together]

@@ -116,13 +116,54 @@ def run_with_fallback(
             device = torch.device("cpu")
             move(device)
         else:
-            raise DeviceError(
-                f"The memory of {device} does not suffice for this model at this image size.",
-                "Close other programs, or choose a smaller model or a smaller image size.",
-            )
+            raise _too_large(device)
         logger.warning(message)
         messages.append(message)
     return FallbackResult(tuple(outputs), batch, device, tuple(messages))
+
+
+def carry_on(
+    model: Sam2Model, work: Callable[[], Output], tell: Callable[[str], None] = logger.warning
+) -> Output:
+    """Do one piece of work that cannot be made smaller; where memory runs out, on the CPU.
+
+    Parameters
+    ----------
+    model : Sam2Model
+        Moved where it must.
+    work : callable
+        Safe to repeat; it takes its tensors from where the model then is.
+    tell : callable
+        Takes what the user should know.
+
+    Raises
+    ------
+    DeviceError
+        Where the CPU's memory does not suffice either.
+    """
+    device = model.device
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        # The model may have moved meanwhile: what was computed half before and half after
+        # fails on tensors in two places.
+        if not is_out_of_memory(error) and model.device == device:
+            raise
+        logger.info("Out of memory on %s: %s", device, error)
+    _release(device)
+    if model.device == device:
+        if device.type == "cpu":
+            raise _too_large(device)
+        tell(f"Memory on {device} does not suffice: going on on the CPU, slower.")
+        move_model(model, torch.device("cpu"))
+    return carry_on(model, work, tell)
+
+
+def _too_large(device: torch.device) -> DeviceError:
+    return DeviceError(
+        f"The memory of {device} does not suffice for this model at this image size.",
+        "Close other programs, or choose a smaller model or a smaller image size.",
+    )
 
 
 def move_model(model: Sam2Model, device: torch.device) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import numpy as np
@@ -126,6 +127,11 @@ def model(seer: Seer, tiny_architecture) -> Sam2Model:
     stub = create_autospec(Sam2Model, instance=True)
     stub.architecture = tiny_architecture  # drawn prompts, 64 pixels, 3 memories
     stub.name, stub.image_size = "stub", SIDE
+    # Nothing in it can be interrupted.
+    stub.net = SimpleNamespace(
+        image_encoder=SimpleNamespace(trunk=SimpleNamespace(blocks=[])),
+        memory_attention=SimpleNamespace(layers=[]),
+    )
     stub.device = torch.device("cpu")
     stub.precision = torch.float32
     stub.memory_reach = 4
