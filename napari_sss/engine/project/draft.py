@@ -123,6 +123,11 @@ class Draft:
             self.put(Table.RUN, run.key, run)
         return run.key
 
+    def claim(self, object_id: int) -> None:
+        """Note that a person works on an object, if the action changes anything at all."""
+        if self.diff.runs or self._changes():
+            self.revise(Table.OBJECT, object_id, by_person=True)
+
     def advance(self, progress: Progress) -> None:
         """Let the case be at least so far, if the action changes anything at all."""
         self._progress = progress

@@ -31,6 +31,7 @@ def add_object(
     draft = Draft(state)
     new_object(draft, object_id, class_id, plane_of(prompts))
     put_prompts(draft, object_id, prompts)
+    draft.claim(object_id)
     draft.advance(Progress.IN_WORK)
     return draft.action("add object", f"Add object {object_id}")
 

@@ -29,6 +29,7 @@ def set_prompt(state: AnnotationState, object_id: int, prompt: SlicePrompt) -> A
     draft = Draft(state)
     existed = SectionKey(object_id, prompt.plane, prompt.index) in state.prompts
     put_prompts(draft, object_id, [prompt])
+    draft.claim(object_id)
     draft.advance(Progress.IN_WORK)
     what = "Remove" if is_empty(prompt) else "Change" if existed else "Add"
     where = f"{prompt.plane.name.lower()} slice {prompt.index}"
@@ -47,6 +48,7 @@ def set_prompts(
             draft.put(Table.PROMPT, key, None)
             draft.touched.add(key)
     put_prompts(draft, object_id, prompts)
+    draft.claim(object_id)
     draft.advance(Progress.IN_WORK)
     return draft.action("prompt", f"Change prompts of object {object_id}")
 

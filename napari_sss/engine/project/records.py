@@ -168,6 +168,8 @@ class ObjectRecord:
         Doubts.
     confidence : float, optional
         0 to 1, where a model or a candidate source made it.
+    by_person : bool
+        A person made it, prompted it or gave it its class: no new search may replace it.
     """
 
     id: int
@@ -176,6 +178,7 @@ class ObjectRecord:
     review: Review = Review.OPEN
     flags: frozenset[Flag] = frozenset()
     confidence: float | None = None
+    by_person: bool = False
 
 
 @dataclass(frozen=True)

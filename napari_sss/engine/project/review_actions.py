@@ -109,6 +109,7 @@ def change_class(state: AnnotationState, ids: Sequence[int], class_id: int) -> A
     draft = Draft(state)
     for object_id in ids:
         draft.revise(Table.OBJECT, object_id, class_id=class_id)
+        draft.claim(object_id)
     draft.advance(Progress.IN_WORK)
     name = state.classes[class_id].name
     named = f"object {ids[0]}" if len(ids) == 1 else f"{len(ids)} objects"
