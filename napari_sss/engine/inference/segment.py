@@ -104,7 +104,8 @@ def segment_prompts(
     check_prompts(prompts, volume.grid.shape)
     for object_ in prompts.objects:
         _plane_of(object_)
-    stacks = Stacks(volume, window or window_for(volume), model)
+    if stacks is None:
+        stacks = Stacks(volume, window or window_for(volume), model)
     stacks.labels.update(labels or {})
     stacks.read_masks(prompts)
     emit, control = on_event or (lambda event: None), control or JobControl()
@@ -157,9 +158,16 @@ class Stacks:
         """The stack of this plane."""
         if plane not in self._stacks:
             self._stacks[plane] = SliceStack(
-                self.volume, self.window, self.model, plane, self.labels
+                self.volume, self.window, self.model, plane, self.labels, self._store
             )
+            self._stacks[plane].tell = lambda text: self.tell(text)
         return self._stacks[plane]
+
+    def keep_in(self, store: CacheEntry) -> None:
+        """Keep encoded slices from one session to the next, those made so far included."""
+        self._store = store
+        for stack in self._stacks.values():
+            stack.keep_in(store)
 
     def read_masks(self, prompts: PromptSet) -> None:
         """Read the label files that prompts name, each once, on the volume's grid.

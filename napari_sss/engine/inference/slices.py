@@ -216,6 +216,11 @@ class SliceStack:
         """Whether what leaves memory can be had again without encoding it."""
         return self._store is not None and self._store.works
 
+    def keep_in(self, store: CacheEntry) -> None:
+        """Keep features in this store from now on, those at hand included."""
+        self._store = store
+        self._save_later({crop: f for (crop, _, _), f in self._features.items()})
+
     def save(self) -> bool:
         """Write one crop that waits for it to disk; return whether there are more."""
         if self._unsaved:
