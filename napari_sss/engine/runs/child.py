@@ -42,6 +42,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--judge-only", action="store_true", help="keep what was learned so far, and judge it"
     )
+    parser.add_argument("--probe", action="store_true", help="measure a few steps, no more")
     args = parser.parse_args(arguments)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
     lock = RunLock(args.folder)
@@ -55,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     reporter = Reporter(args.folder, read_state(args.folder))
     try:
         with reporter:
-            return _worked(args.folder, reporter, judge_only=args.judge_only)
+            return _worked(args.folder, reporter, judge_only=args.judge_only, probe=args.probe)
     finally:
         discarded = reporter.state.phase is RunPhase.DISCARDED
         lock.release()
@@ -64,7 +65,7 @@ def main(arguments: Sequence[str]) -> int:
             shutil.rmtree(args.folder, ignore_errors=True)
 
 
-def _worked(folder: Path, reporter: Reporter, *, judge_only: bool) -> int:
+def _worked(folder: Path, reporter: Reporter, *, judge_only: bool, probe: bool) -> int:
     """Do the work, and write how it ended."""
     control = RunControl(
         folder,
@@ -73,15 +74,20 @@ def _worked(folder: Path, reporter: Reporter, *, judge_only: bool) -> int:
     )
     _listen_to_the_system(control.end_by_system)
     try:
-        from napari_sss.engine.runs.work import work
+        if probe:
+            from napari_sss.engine.runs.probe import measure
 
-        work(folder, control, reporter, judge_only=judge_only)
+            measure(folder, control)
+        else:
+            from napari_sss.engine.runs.work import work
+
+            work(folder, control, reporter, judge_only=judge_only)
     except Cancelled:
         gone = control.wish is Wish.DISCARD
         phase = RunPhase.DISCARDED if gone else RunPhase.PAUSED
         reporter.update(phase=phase, stage="", seconds_left=None, now=True)
         return EXIT_DONE
-    except BaseException as error:
+    except BaseException as error:  # the process's last chance to say what happened
         log.exception("The run failed")
         problem, remedy = explained(error)
         reporter.update(

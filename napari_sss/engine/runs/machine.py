@@ -15,9 +15,16 @@ _LATER_THAN_US = "500"
 
 
 class LoadMeter:
-    """Measures the load since the last time it was asked."""
+    """Measures the load since the last time it was asked.
+
+    Attributes
+    ----------
+    gpu : bool
+        Ask for the GPU too; not before torch has been imported wholly.
+    """
 
     def __init__(self) -> None:
+        self.gpu = False
         self._wall, self._cpu = time.monotonic(), time.process_time()
 
     def read(self) -> MachineLoad:
@@ -26,7 +33,9 @@ class LoadMeter:
         elapsed = max(1e-3, wall - self._wall)
         cores = (cpu - self._cpu) / elapsed
         self._wall, self._cpu = wall, cpu
-        return MachineLoad(round(cores, 2), round(memory_mb(), 1), _gpu_mb(), _system())
+        return MachineLoad(
+            round(cores, 2), round(memory_mb(), 1), _gpu_mb() if self.gpu else 0.0, _system()
+        )
 
 
 def memory_mb() -> float:
@@ -55,8 +64,9 @@ def stay_in_the_background() -> None:
 
 
 def _gpu_mb() -> float:
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+    import torch
+
+    if not torch.cuda.is_initialized():
         return 0.0
     return round(float(torch.cuda.memory_reserved()) / 2**20, 1)
 

@@ -45,7 +45,7 @@ class Reporter:
         )
         self._lock = threading.Lock()
         self._end = threading.Event()
-        self._meter = LoadMeter()
+        self.meter = LoadMeter()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def __enter__(self) -> Reporter:
@@ -81,7 +81,7 @@ class Reporter:
 
     def _beat(self) -> None:
         while not self._end.wait(BEAT_SECONDS):
-            load = self._meter.read()
+            load = self.meter.read()
             self.update(load=load)
             self._write()
 

@@ -64,7 +64,11 @@ class Snapshot:
 
 
 def take_snapshot(
-    project: Path, folder: Path, control: JobControl | None = None
+    project: Path,
+    folder: Path,
+    control: JobControl | None = None,
+    *,
+    keep_sides: bool = True,
 ) -> tuple[Snapshot, Overview]:
     """Copy what a project has accepted into a run's folder.
 
@@ -77,6 +81,8 @@ def take_snapshot(
         The project's and the run's.
     control : JobControl, optional
         Told each case.
+    keep_sides : bool
+        False for a look ahead: no side is given for good.
 
     Raises
     ------
@@ -93,7 +99,9 @@ def take_snapshot(
         data = accepted_training_data(opened, folder / LABELS, control)
         groups = {c.id: group_of(c.patient, c.fingerprint) for c in opened.cases.select()}
         fingerprints = {c.name: c.fingerprint for c in opened.cases.select()}
-    sides = keep_split(project, candidates_of(seen.cases))
+    sides = {case.group: case.side for case in seen.cases}
+    if keep_sides:
+        sides = keep_split(project, candidates_of(seen.cases))
     made = _divided(data, groups, sides, seen)
     _hide_unknown(made, control)
     stated = made.lists.fingerprints() | {

@@ -21,6 +21,9 @@ from napari_sss.engine.runs.request import RunRequest, read_request, write_reque
 from napari_sss.engine.runs.state import RunPhase, RunState, read_state, write_state
 from napari_sss.engine.runs.wishes import Wish, wish_for
 
+PROBE = ".probe"
+"""Where estimates are made; no run."""
+
 
 @dataclass(frozen=True)
 class RunSummary:
@@ -50,6 +53,7 @@ class RunStore:
         *,
         current: str = "",
         shares_device: bool = True,
+        for_probe: bool = False,
         control: JobControl | None = None,
     ) -> Path:
         """Make a run's folder with the request and a snapshot of what it learns from.
@@ -63,6 +67,8 @@ class RunStore:
             The model that it will be compared with.
         shares_device : bool
             A viewer may use the same GPU.
+        for_probe : bool
+            Only to be measured, by :meth:`measure`; such a folder is no run.
         control : JobControl, optional
             Told each case.
 
@@ -84,9 +90,9 @@ class RunStore:
         from napari_sss.engine.training.config import configured
 
         configured(settings)  # nothing is written for settings that cannot be used
-        folder = self._fresh_folder()
+        folder = self._probe_folder() if for_probe else self._fresh_folder()
         try:
-            data, _ = take_snapshot(self.project, folder, control)
+            data, _ = take_snapshot(self.project, folder, control, keep_sides=not for_probe)
             config = configured(settings, {"classes": data.classes})
             request = RunRequest(
                 id=folder.name,
@@ -122,12 +128,27 @@ class RunStore:
         write_state(folder, fresh)
         return spawn(folder, *(["--judge-only"] if judge_only else []))
 
+    def measure(self, folder: Path) -> subprocess.Popen[bytes]:
+        """Start the probe of a folder that was prepared for it.
+
+        Its state is told as a run's is; what was measured is then read by
+        :func:`~napari_sss.engine.runs.estimate.read_probe`.
+
+        Raises
+        ------
+        RunIsActiveError, RunError
+            See :meth:`start`.
+        """
+        return spawn(folder, "--probe")
+
     def list(self) -> tuple[RunSummary, ...]:
         """The runs, oldest first; what was discarded is cleared away."""
         if not self.folder.is_dir():
             return ()
         found = []
-        for folder in sorted(p for p in self.folder.iterdir() if p.is_dir()):
+        for folder in sorted(self.folder.iterdir()):
+            if folder.name.startswith(".") or not folder.is_dir():
+                continue
             summary = self._summary(folder)
             if summary is not None:
                 found.append(summary)
@@ -168,6 +189,27 @@ class RunStore:
             state = replace(state, phase=RunPhase.DIED)
         return RunSummary(folder, read_request(folder), state)
 
+    def _probe_folder(self) -> Path:
+        """The folder of probes, emptied."""
+        folder = self.folder / PROBE
+        if is_locked(folder):
+            raise RunIsActiveError(
+                "Another probe is still running.", "Wait until it has ended.", folder
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise self._not_writable(error) from error
+        return folder
+
+    def _not_writable(self, error: OSError) -> WriteError:
+        return WriteError(
+            f"{self.folder} cannot be written: {error.strerror or error}.",
+            "Check that you may write in the project's folder and that the disk is not full.",
+            self.folder,
+        )
+
     def _fresh_folder(self) -> Path:
         """A new folder, named by the time and numbered where two fall together."""
         stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -179,12 +221,7 @@ class RunStore:
                     folder.mkdir()
                     return folder
         except OSError as error:
-            raise WriteError(
-                f"{self.folder} cannot be written: {error.strerror or error}.",
-                "Check that you may write in the project's folder and that the disk is not "
-                "full.",
-                self.folder,
-            ) from error
+            raise self._not_writable(error) from error
         raise WriteError(f"{self.folder} is full of runs.", "Discard some.", self.folder)
 
 

@@ -54,6 +54,7 @@ def work(
         It cannot go on.
     """
     set_threads()
+    reporter.meter.gpu = True
     request, data = read_request(folder), read_snapshot(folder)
     if judge_only and not (folder / "model.json").is_file():
         raise TrainingError(

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import json
 import os
-import signal
+import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from napari_sss.engine.project.project import Project
 from napari_sss.engine.project.records import Review
+from napari_sss.engine.runs.child import EXIT_ACTIVE
+from napari_sss.engine.runs.estimate import read_probe
 from napari_sss.engine.runs.gate import Looked
+from napari_sss.engine.runs.launch import MODULE, child_environment
 from napari_sss.engine.runs.lock import RunIsActiveError, is_locked
 from napari_sss.engine.runs.pictures import read_times
 from napari_sss.engine.runs.snapshot import read_snapshot
-from napari_sss.engine.runs.state import RunPhase, read_state
-from napari_sss.engine.runs.store import (
-    RunStore,
-    pause,
-    stop_and_discard,
-    stop_and_keep,
-)
+from napari_sss.engine.runs.state import RunPhase
+from napari_sss.engine.runs.store import RunStore, pause, stop_and_discard, stop_and_keep
 from napari_sss.engine.runs.verdict import Judgement
 from napari_sss.engine.runs.watching import RunWatcher
 from napari_sss.engine.training.events import read_events
@@ -100,3 +97,123 @@ def test_a_run_learns_judges_and_leaves_what_the_viewer_shows(make_project, sett
     looked = [Looked(**one) for one in gate["looked"]]
     assert {(one.name, one.kind) for one in looked} >= {("scan3", "held-out")}
     assert all((folder / one.new_file).is_file() for one in looked)
+
+
+def steps_of(folder):
+    return [e["step"] for e in read_events(folder) if e["event"] == "step"]
+
+
+def test_a_paused_run_goes_on_with_what_it_began_with(make_project, settings, watch):
+    project = make_project(accepted=2, total=4)
+    store = RunStore(project)
+    folder = store.prepare(settings(steps=8))
+    labels = {p.name: p.read_bytes() for p in (folder / "labels").glob("*.nii.gz")}
+    run = watch(store, folder)
+    run.wait_for_step(2)
+    pause(folder)
+    state = run.wait(RunPhase.PAUSED)
+    assert run.process.wait(30) == 0
+    assert not is_locked(folder)
+    assert state.phase.can_resume
+    done = steps_of(folder)[-1]
+    assert done < 8
+    # In the meantime a case is taken back and one is removed: the run does not see it.
+    with Project.open(project) as opened:
+        session = opened.open_case(1)
+        session.review_case(Review.OPEN)
+        session.close()
+        opened.cases.remove(2, with_annotation=True)
+    again = watch(store, folder)
+    assert again.wait(RunPhase.DONE, RunPhase.FAILED, RunPhase.DIED).phase is RunPhase.DONE
+    assert steps_of(folder) == list(range(1, 9))
+    assert {p.name: p.read_bytes() for p in (folder / "labels").glob("*.nii.gz")} == labels
+    gate = json.loads((folder / "gate.json").read_text())
+    assert gate["judgement"]["verdict"] == "look"  # two cases: none is held out
+
+
+def test_a_killed_run_says_so_and_is_never_worked_on_twice(make_project, settings, watch):
+    store = RunStore(make_project(accepted=2, total=3))
+    folder = store.prepare(settings(steps=400))
+    run = watch(store, folder)
+    run.wait_for_step(4)
+    with pytest.raises(RunIsActiveError, match="running already"):
+        store.start(folder)
+    second = subprocess.run(
+        [sys.executable, "-m", MODULE, str(folder)], env=child_environment(), check=False
+    )
+    assert second.returncode == EXIT_ACTIVE
+    assert run.look().state.phase is RunPhase.TRAINING
+    run.process.kill()
+    state = run.wait(RunPhase.DIED)
+    assert "memory ran out" in state.problem
+    assert "Resume" in state.remedy or "resume" in state.remedy
+    # A viewer that is opened later has no handle on the process, and finds out by the lock.
+    found = store.list()
+    assert [(s.folder, s.state.phase) for s in found] == [(folder, RunPhase.DIED)]
+    assert RunWatcher(folder).look().state.phase is RunPhase.DIED
+    last = steps_of(folder)[-1]
+    again = watch(store, folder)
+    again.wait_for_step(last + 2)
+    counted = steps_of(folder)
+    assert counted == list(range(1, len(counted) + 1))
+    stop_and_discard(folder)
+    assert again.process.wait(60) == 0
+    assert not folder.exists()
+    assert store.list() == ()
+
+
+def test_stopped_and_kept_it_validates_once_more_and_is_judged(make_project, settings, watch):
+    store = RunStore(make_project(accepted=2, total=2))
+    folder = store.prepare(settings(minutes=30, validate_every=500, strategy="supervised"))
+    run = watch(store, folder)
+    run.wait_for_step(3)
+    assert 0 < run.wait(RunPhase.TRAINING).seconds_left <= 1800
+    stop_and_keep(folder)
+    assert run.wait(RunPhase.DONE, RunPhase.FAILED).phase is RunPhase.DONE
+    assert read_events(folder)[-1]["reason"] == "asked"
+    assert [e["event"] for e in read_events(folder)].count("validation") == 1
+    assert (folder / "model.json").is_file()
+    assert (folder / "gate.json").is_file()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limit on a file's size there")
+def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(
+    make_project, settings, watch, until
+):
+    store = RunStore(make_project(accepted=2, total=3))
+    folder = store.prepare(settings(steps=4, checkpoint_every=1))
+    # No file may grow beyond 100 kB: the first checkpoint does not fit.
+    code = (
+        "import resource, runpy, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+        f"sys.argv = ['run', {str(folder)!r}]\n"
+        f"runpy.run_module({MODULE!r}, run_name='__main__')\n"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], env=child_environment(), check=False, capture_output=True
+    )
+    assert process.returncode != 0
+    state = RunWatcher(folder).look().state
+    assert state.phase is RunPhase.FAILED
+    assert "disk is full" in state.problem
+    assert "resume" in state.remedy
+    again = watch(store, folder)
+    assert again.wait(RunPhase.DONE, RunPhase.FAILED).phase is RunPhase.DONE
+    assert steps_of(folder) == [1, 2, 3, 4]
+
+
+def test_a_probe_measures_and_leaves_no_run_and_no_split(make_project, settings, until):
+    project = make_project(accepted=4, total=5)
+    store = RunStore(project)
+    folder = store.prepare(settings(), for_probe=True)
+    process = store.measure(folder)
+    assert process.wait(120) == 0
+    probe = read_probe(folder)
+    assert probe is not None
+    assert probe.step_seconds > 0
+    # Cases 1 to 3 and the pool's fifth: 4 volumes of 5 slices; the fourth is held out.
+    assert probe.slices == 20
+    assert probe.batch == 4
+    assert probe.memory_needed_mb() > probe.memory_mb > 50
+    assert store.list() == ()
+    assert not (project / "split.json").exists()

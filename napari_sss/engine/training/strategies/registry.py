@@ -6,24 +6,9 @@ from importlib.metadata import EntryPoint, entry_points
 
 from napari_sss.engine.errors import ConfigError
 from napari_sss.engine.training.strategies.base import Strategy
+from napari_sss.engine.training.strategies.names import GROUP, OWN, strategy_names
 
-GROUP = "napari_sss.strategies"
-
-# Known without an installed distribution, as in a frozen application or a source tree.
-_OWN = {
-    "supervised": "napari_sss.engine.training.strategies.supervised:Supervised",
-    "fixmatch": "napari_sss.engine.training.strategies.fixmatch:FixMatch",
-    "unimatch-v2": "napari_sss.engine.training.strategies.unimatch_v2:UniMatchV2",
-    "mean-teacher": "napari_sss.engine.training.strategies.mean_teacher:MeanTeacher",
-    "cps": "napari_sss.engine.training.strategies.cps:CrossPseudoSupervision",
-    "bcp": "napari_sss.engine.training.strategies.bcp:BidirectionalCopyPaste",
-    "sss": "napari_sss.engine.training.strategies.sss:SSS",
-}
-
-
-def strategy_names() -> list[str]:
-    """Every name that :func:`find_strategy` knows."""
-    return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
+__all__ = ["find_strategy", "strategy_names"]
 
 
 def find_strategy(name: str) -> type[Strategy]:
@@ -36,7 +21,7 @@ def find_strategy(name: str) -> type[Strategy]:
     """
     name = name.replace("_", "-")
     points = {point.name: point for point in entry_points(group=GROUP)}
-    points |= {own: EntryPoint(own, value, GROUP) for own, value in _OWN.items()}
+    points |= {own: EntryPoint(own, value, GROUP) for own, value in OWN.items()}
     if name not in points:
         raise ConfigError(
             f"There is no strategy '{name}'.", f"Choose one of {', '.join(strategy_names())}."
