@@ -31,7 +31,9 @@ def read_layers(path: Paths) -> list[LayerData]:
     """The layers of one or several scans.
 
     What the reader has to say of a scan (several frames, no spacing, oblique, ...) is shown
-    as a notification.
+    as a notification. Where a folder holds several series and a window is there, it is asked
+    which to open, and they come when that is answered; without a window the one with the
+    most slices is taken.
 
     Raises
     ------
@@ -39,7 +41,8 @@ def read_layers(path: Paths) -> list[LayerData]:
         If a scan cannot be read; the message says what to do.
     """
     paths = [path] if isinstance(path, str) else list(path)
-    return [_layer(*scan) for scan in _scans(paths)]
+    layers = [layer for scan in _scans(paths) for layer in _layers(*scan)]
+    return layers or [(None,)]  # type: ignore[list-item]  # napari's sign for "nothing now"
 
 
 def _scans(paths: list[str]) -> list[tuple[Path, str | None]]:
@@ -57,7 +60,7 @@ def _scans(paths: list[str]) -> list[tuple[Path, str | None]]:
     return list(scans)
 
 
-def _layer(path: Path, series_uid: str | None) -> LayerData:
+def _layers(path: Path, series_uid: str | None) -> list[LayerData]:
     from napari_sss._layers.conversion import layer_data_for, notes_for
     from napari_sss.engine.errors import SeriesChoiceError
     from napari_sss.engine.volumes.reading import read_volume
@@ -65,10 +68,29 @@ def _layer(path: Path, series_uid: str | None) -> LayerData:
     try:
         volume = read_volume(path, series_uid=series_uid)
     except SeriesChoiceError:
+        if _asked_which(path):
+            return []
         volume = read_volume(path, series_uid=_largest_series(path))
     for note in notes_for(volume):
         _tell(f"{volume.source.name}: {note}")
-    return layer_data_for(volume)
+    return [layer_data_for(volume)]
+
+
+def _asked_which(folder: Path) -> bool:
+    """Ask in the open window which series to open; False where there is no window."""
+    import sys
+
+    napari = sys.modules.get("napari")
+    viewer = napari.current_viewer() if napari is not None else None
+    if viewer is None:
+        return False
+    from napari_sss._layers.scan_opening import opening_of
+    from napari_sss.engine.volumes.contents import contents_of
+
+    opening = opening_of(viewer)
+    if opening is not None:
+        opening.ask(contents_of(folder))
+    return opening is not None
 
 
 def _largest_series(folder: Path) -> str:

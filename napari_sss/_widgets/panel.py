@@ -15,6 +15,7 @@ from napari_sss._layers.window_link import WindowLink
 from napari_sss._layers.workspace import Workspace
 from napari_sss._widgets.annotate.tab import AnnotateTab
 from napari_sss._widgets.canvas_tools import CanvasTools
+from napari_sss._widgets.cases.drops import ScanDrops
 from napari_sss._widgets.choices import (
     AUTO_KEY,
     OPEN_MODEL,
@@ -83,6 +84,7 @@ class SSSPanel(QWidget):
         self._window = WindowLink()
         self._edited: dict[int, Any] = {}
         self._canvas = CanvasTools(napari_viewer, self.workspace, self)
+        self._drops = ScanDrops(napari_viewer, self)
         self._docked = False
         self._closed = False
         self._build()
@@ -118,7 +120,8 @@ class SSSPanel(QWidget):
         if find_spec("napari_sss._widgets.finetune") is not None:
             from napari_sss._widgets.finetune import FinetuneTab
 
-            self.tabs.addTab(FinetuneTab(self.room, self.crew.disk), "Fine-tune")
+            finetune = FinetuneTab(self.room, self.crew.disk, self.workspace.viewer)
+            self.tabs.addTab(finetune, "Fine-tune")
         if find_spec("napari_sss._widgets.models") is not None:
             from napari_sss._widgets.models import ModelsTab
 
@@ -206,6 +209,7 @@ class SSSPanel(QWidget):
             key: partial(self.workspace.view.show, plane) for plane, key in PLANE_KEYS.items()
         }
         self._canvas.reach(self.window(), {**keys, AUTO_KEY: self.auto_prompt})
+        self._drops.reach(self.window())
 
     def event(self, event: Any) -> bool:
         """Stop working when napari takes the panel out of its window: it does not come back."""
@@ -228,6 +232,11 @@ class SSSPanel(QWidget):
         self._edit_timer.stop()
         self._pump.stop()
         self._canvas.release()
+        self._drops.release()
+        for number in range(self.tabs.count()):
+            shut_down = getattr(self.tabs.widget(number), "shut_down", None)
+            if shut_down is not None:
+                shut_down()
         self._window.attach(None)
         _let_go(self.crew, self.room, self.workspace, self._canvas)
 

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_sss._widgets.cases.actions import CaseActions
 from napari_sss._widgets.cases.catalogue import Catalogue
+from napari_sss._widgets.cases.drops import dropped_paths
 from napari_sss._widgets.cases.export_menu import ExportMenu
 from napari_sss._widgets.cases.filter_bar import FilterBar
 from napari_sss._widgets.cases.import_form import ImportForm
@@ -203,13 +204,13 @@ class CasesTab(QWidget):
 
     def dragEnterEvent(self, event: Any) -> None:  # noqa: N802
         """Take files and folders that are dragged here, where cases can be added."""
-        if _local_paths(event) and not self.actions_.why_not_write:
+        if dropped_paths(event) and not self.actions_.why_not_write:
             event.acceptProposedAction()
 
     def dropEvent(self, event: Any) -> None:  # noqa: N802
         """Add what was dropped."""
         event.acceptProposedAction()
-        self.actions_.add(_local_paths(event))
+        self.actions_.add(dropped_paths(event))
 
     def shut_down(self) -> None:
         """Stop reading, and wait for it to end."""
@@ -416,12 +417,6 @@ class _Both:
 def _enable(button: QPushButton, why_not: str, tooltip: str) -> None:
     button.setEnabled(not why_not)
     button.setToolTip(why_not or tooltip)
-
-
-def _local_paths(event: Any) -> list[Path]:
-    data = event.mimeData()
-    urls = data.urls() if data is not None else []
-    return [Path(url.toLocalFile()) for url in urls if url.isLocalFile()]
 
 
 def _show_notice(notice: Notice) -> None:
