@@ -7,7 +7,7 @@ starting napari nor opening the panel waits for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sss.engine.inference.result import Event, Segmentation
+from napari_sss.engine.inference.result import Event, Segmentation, SliceMask
 from napari_sss.engine.jobs import JobControl
-from napari_sss.engine.prompts.types import PromptSet
+from napari_sss.engine.prompts.types import Plane, PromptSet, SlicePrompt
 from napari_sss.engine.volumes.intensity import IntensityWindow
 from napari_sss.engine.volumes.volume import Source, Volume
 
 if TYPE_CHECKING:
+    from napari_sss._widgets.answering import OpenVolume
+    from napari_sss.engine.inference.interactive import Interactive
+    from napari_sss.engine.inference.segment import Stacks
     from napari_sss.engine.reports.sidecar import ModelIdentity
 
 OnEvent = Callable[[Event], None]
@@ -94,6 +97,15 @@ class Engine(Protocol):
         ``labels`` are (Z, Y, X) arrays in place of the files that prompts name as masks.
         """
 
+    def open_volume(
+        self,
+        volume: Volume,
+        model: Any,
+        window: IntensityWindow,
+        tell: Callable[[str], None],
+    ) -> OpenVolume:
+        """Open a volume for quick answers; ``tell`` takes what the person should know."""
+
     def write_mask(
         self,
         mask: NDArray[Any],
@@ -105,7 +117,17 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """The engine itself."""
+    """The engine itself.
+
+    Parameters
+    ----------
+    keep_features : bool
+        Keep encoded slices on disk, in the user's cache, from one session to the next.
+    """
+
+    def __init__(self, keep_features: bool = True) -> None:
+        self._keep_features = keep_features
+        self._open: _OpenVolume | None = None
 
     def read_frame(self, source: Source, frame: int) -> Any:
         """Read another frame of a 4-D file, as layer data; its name tells the frame."""
@@ -199,7 +221,37 @@ class TorchEngine:
             labels=labels,
             on_event=on_event,
             control=control,
+            stacks=self._encoded(volume, model, window),
         )
+
+    def open_volume(
+        self,
+        volume: Volume,
+        model: Any,
+        window: IntensityWindow,
+        tell: Callable[[str], None],
+    ) -> OpenVolume:
+        """Open a volume for quick answers; ``tell`` takes what the person should know."""
+        from napari_sss.engine.inference.feature_cache import FeatureCache
+        from napari_sss.engine.inference.interactive import Interactive
+        from napari_sss.engine.inference.segment import Stacks
+
+        self._open = None
+        stacks = Stacks(_in_memory(volume), window, model)
+        stacks.tell = tell
+        cache = FeatureCache() if self._keep_features else None
+        self._open = _OpenVolume(volume, Interactive(stacks, cache))
+        return self._open
+
+    def _encoded(
+        self, volume: Volume, model: Any, window: IntensityWindow | None
+    ) -> Stacks | None:
+        """What was encoded of this very volume while it was worked on."""
+        if self._open is None or self._open.volume.array is not volume.array:
+            return None
+        stacks = self._open.interactive.stacks
+        same = stacks.model is model and stacks.window == window
+        return stacks if same and stacks.volume.grid == volume.grid else None
 
     def write_mask(
         self,
@@ -212,6 +264,36 @@ class TorchEngine:
         from napari_sss.engine.volumes.writing import write_labels
 
         write_labels(mask, source.grid, path, sidecar={"classes": dict(class_ids)})
+
+
+@dataclass(frozen=True)
+class _OpenVolume:
+    """A volume that is worked on; ``volume`` as the viewer has it."""
+
+    volume: Volume
+    interactive: Interactive
+
+    def answers(
+        self,
+        object_id: int,
+        prompt: SlicePrompt,
+        current: NDArray[np.bool_] | None,
+        labels: Mapping[Path, NDArray[Any]],
+        control: JobControl,
+    ) -> Iterator[tuple[SliceMask, bool]]:
+        """Masks of the prompted slice, the best last; each with whether it is provisional."""
+        self.interactive.stacks.labels.update(labels)
+        for quick in self.interactive.answers(prompt, current, control.check):
+            answer = quick.answer
+            mask = SliceMask(
+                object_id, answer.index, prompt.plane, answer.offset, answer.mask, answer.iou
+            )
+            yield mask, quick.provisional
+
+    def step(self, plane: Plane, index: int, control: JobControl) -> bool:
+        """Encode a little around a slice; return whether there is more to do."""
+        self.interactive.look_at(plane, index)
+        return self.interactive.step(control)
 
 
 def _in_memory(volume: Volume) -> Volume:

@@ -235,6 +235,10 @@ class Worker:
             if work is not None:
                 self._begin()
 
+    def post(self, letter: Callable[[], None]) -> None:
+        """Leave a message that does not belong to a job; called in any thread."""
+        self._mailbox.put(letter, urgent=True)
+
     @property
     def busy(self) -> bool:
         """Whether a job runs or waits; idle work does not count."""

@@ -76,6 +76,11 @@ class JobControl:
         if self.cancelled:
             raise Cancelled
 
+    def wait(self, seconds: float) -> None:
+        """Do nothing for so long; a request to stop ends it at once with :class:`Cancelled`."""
+        if self._cancel.wait(seconds):
+            raise Cancelled
+
     def report(self, stage: str, done: int, total: int = 0) -> None:
         """Tell the caller how far the stage is, then honour a request to stop."""
         if stage != self._stage:
