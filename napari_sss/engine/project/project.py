@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 import uuid
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -75,6 +76,7 @@ class Project:
         with self._reader.snapshot() as connection:
             self._classes = load_classes(connection, self._codec)
         self._sessions: dict[int, CaseSession] = {}
+        self._opening = threading.RLock()
         self._closed = False
         self.cases = CasePool(folder, self._reader, self._writer)
 
@@ -223,6 +225,34 @@ class Project:
         ProjectError
             If there is no such case, or its journal is damaged.
         """
+        with self._opening:
+            return self._open_case(case_id)
+
+    @contextlib.contextmanager
+    def briefly(self, case_id: int) -> Iterator[CaseSession | None]:
+        """A case for an act of the program's own; None where a person has it open.
+
+        Who wants to open the case meanwhile waits, and finds it as the act has left it.
+
+        Raises
+        ------
+        ProjectError
+            If there is no such case, or its journal is damaged.
+        SaveError
+            If the act cannot be saved.
+        """
+        with self._opening:
+            if self.state_at_work(case_id) is not None:
+                yield None
+                return
+            session = self._open_case(case_id)
+            try:
+                yield session
+            finally:
+                session.close()
+                self._sessions.pop(case_id, None)  # its label array can be large
+
+    def _open_case(self, case_id: int) -> CaseSession:
         session = self._sessions.get(case_id)
         if session is not None and session.is_open:
             return session
