@@ -24,7 +24,9 @@ MODULE = "napari_sss.engine.runs"
 _LOG_BYTES = 200_000
 
 
-def spawn(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
+def spawn(
+    folder: Path, *arguments: str, module: str = MODULE, what: str = ""
+) -> subprocess.Popen[bytes]:
     """Start the process that works on a run's folder.
 
     Parameters
@@ -32,7 +34,11 @@ def spawn(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     folder : Path
         The run's.
     *arguments : str
-        Further arguments of ``python -m napari_sss.engine.runs``.
+        Further arguments of ``python -m MODULE``.
+    module : str
+        What is run with the folder as its first argument.
+    what : str
+        What people call the work; by default the fine-tuning of that name.
 
     Raises
     ------
@@ -43,7 +49,7 @@ def spawn(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     """
     if is_locked(folder):
         raise RunIsActiveError(
-            f"The fine-tuning {folder.name} is running already.",
+            f"{what or f'The fine-tuning {folder.name}'} is running already.",
             "Watch it, or pause it first.",
             folder,
         )
@@ -51,7 +57,7 @@ def spawn(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     log = folder / LOG_NAME
     if log.exists() and log.stat().st_size > _LOG_BYTES:
         log.unlink()
-    command = [sys.executable, "-m", MODULE, str(folder), *arguments]
+    command = [sys.executable, "-m", module, str(folder), *arguments]
     try:
         with log.open("ab") as stream:
             return subprocess.Popen(
@@ -64,7 +70,7 @@ def spawn(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
             )
     except OSError as error:
         raise RunError(
-            f"The fine-tuning could not be started: {error.strerror or error}.",
+            f"{what or 'The fine-tuning'} could not be started: {error.strerror or error}.",
             "Check that the project's folder can be written and that memory is left.",
             folder,
         ) from error
