@@ -72,7 +72,7 @@ def _worked(folder: Path, reporter: Reporter, *, judge_only: bool, probe: bool) 
         reporter.progress,
         on_waiting=lambda waits: reporter.update(gives_way=waits, now=True),
     )
-    _listen_to_the_system(control.end_by_system)
+    listen_to_the_system(control.end_by_system)
     try:
         if probe:
             from napari_sss.engine.runs.probe import measure
@@ -142,7 +142,7 @@ def _first_line(error: BaseException) -> str:
     return str(error).strip().partition("\n")[0]
 
 
-def _listen_to_the_system(end: Callable[[], None]) -> None:
+def listen_to_the_system(end: Callable[[], None]) -> None:
     """A request to end, as at a shutdown, is a pause."""
 
     def heard(_signal: int, _frame: Any) -> None:
