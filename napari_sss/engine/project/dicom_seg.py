@@ -78,7 +78,7 @@ def export_dicom_seg(
     WriteError
         If it cannot be written; an older file is untouched.
     """
-    from napari_sss.engine.volumes.atomic import replacing, write_json
+    from napari_sss.engine.volumes.atomic import replacing, replacing_json
 
     path = Path(path)
     highdicom = _highdicom()
@@ -98,10 +98,13 @@ def export_dicom_seg(
             f"The series of {case.name} lacks what a DICOM Segmentation demands: {error}.",
             "Export the mask as NIfTI or NRRD instead.",
         ) from error
-    with replacing(path, ".dcm") as beside:
-        segmentation.save_as(beside)
     sidecar = case_provenance(project, case_id, state, identify=identify, only=ids)
-    write_json({**sidecar, "values": "segments"}, path.with_suffix(".json"))
+    sidecar["values"] = "segments"
+    with (
+        replacing_json(sidecar, path.with_suffix(".json")),
+        replacing(path, ".dcm") as beside,
+    ):
+        segmentation.save_as(beside)
     return path
 
 

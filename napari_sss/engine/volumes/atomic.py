@@ -28,10 +28,27 @@ def write_json(content: Mapping[str, Any], path: Path | str) -> Path:
         If the file cannot be written; an older file of that name is untouched.
     """
     path = Path(path)
+    with replacing_json(content, path):
+        pass
+    return path
+
+
+@contextmanager
+def replacing_json(content: Mapping[str, Any], path: Path) -> Iterator[None]:
+    """Lay JSON beside its place, and put it there only when the block has succeeded.
+
+    For a file that goes with another one: write that within the block, and a full disk
+    leaves both as they were.
+
+    Raises
+    ------
+    WriteError
+        If the file cannot be written; an older file of that name is untouched.
+    """
     text = json.dumps(content, indent=2, ensure_ascii=False) + "\n"
     with replacing(path, ".json") as beside:
         beside.write_text(text, encoding="utf-8")
-    return path
+        yield
 
 
 @contextmanager

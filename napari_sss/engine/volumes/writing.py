@@ -5,6 +5,7 @@ A file is read back and compared before it takes the place of what was there.
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import struct
 from collections.abc import Mapping
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_sss.engine.errors import GeometryError, InputError, VolumeError, WriteError
-from napari_sss.engine.volumes.atomic import replacing, write_json
+from napari_sss.engine.volumes.atomic import replacing, replacing_json, write_json
 from napari_sss.engine.volumes.grid import Grid
 from napari_sss.engine.volumes.reading import read_volume
 from napari_sss.engine.volumes.shear import MAX_SHEAR_RADIANS, shear_angle
@@ -62,7 +63,7 @@ def write_labels(
         Ends in ``.nii.gz``, ``.nii``, ``.nrrd`` or ``.mha``; an existing file is replaced.
     sidecar : mapping, optional
         How the mask was made, for instance its class table; written as JSON to
-        :func:`sidecar_path`.
+        :func:`sidecar_path`, both files or none.
 
     Returns
     -------
@@ -79,9 +80,13 @@ def write_labels(
         If the file cannot be written; an older file of that name is untouched.
     """
     path = Path(path)
-    _write(_as_stored(labels, path), grid, path)
-    if sidecar is not None:
-        write_json(sidecar, sidecar_path(path))
+    together = (
+        contextlib.nullcontext()
+        if sidecar is None
+        else replacing_json(sidecar, sidecar_path(path))
+    )
+    with together:
+        _write(_as_stored(labels, path), grid, path)
     return path
 
 

@@ -285,3 +285,24 @@ def test_permissions_are_those_of_any_file(tmp_path):
     path.chmod(0o640)
     write_labels(LABELS, Grid(SIZE), path)
     assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_mask_whose_sidecar_fails_is_not_written_either(tmp_path, monkeypatch):
+    """Mask and sidecar go together: a mask with another's sidecar would be a lie."""
+    from napari_sss.engine.volumes import atomic
+
+    grid = Grid((2, 3, 4))
+    path = write_labels(
+        np.ones(grid.shape, np.uint8), grid, tmp_path / "m.nrrd", sidecar={"a": 1}
+    )
+    before = path.read_bytes(), (tmp_path / "m.json").read_bytes()
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(atomic.Path, "write_text", full)
+    with pytest.raises(WriteError, match="No space left"):
+        write_labels(np.zeros(grid.shape, np.uint8), grid, path, sidecar={"a": 2})
+    monkeypatch.undo()
+    assert (path.read_bytes(), (tmp_path / "m.json").read_bytes()) == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["m.json", "m.nrrd"]
