@@ -45,8 +45,9 @@ def add_trained_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--zoom",
-        action="store_true",
-        help="a second pass on the part of the slices where the first found something",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="look closer at what a first pass found, as the model was trained to",
     )
     parser.add_argument("--device", metavar="D", help="cpu, cuda, cuda:1 or mps")
     parser.add_argument(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,21 +12,18 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
+from napari_sss.engine.inference.looking import Look, look
 from napari_sss.engine.inference.object_boxes import prompts_of
-from napari_sss.engine.inference.semantic import SLICES_AT_ONCE, semantic_squares
+from napari_sss.engine.inference.semantic import SLICES_AT_ONCE
 from napari_sss.engine.inference.squares import SliceGeometry
 from napari_sss.engine.jobs import JobControl
+from napari_sss.engine.models.sss.focus import Focus
 from napari_sss.engine.models.sss.segmenter import Segmenter, prompted_probabilities
 from napari_sss.engine.models.sss.trained import TrainedModel
-from napari_sss.engine.prompts.components import find_components
 from napari_sss.engine.prompts.pcsw import PcswConfig, pcsw
-from napari_sss.engine.prompts.types import Box
-from napari_sss.engine.volumes.grid import Grid
+from napari_sss.engine.volumes.grid import Grid, Vector3
 from napari_sss.engine.volumes.intensity import window_for
 from napari_sss.engine.volumes.volume import Volume
-
-ZOOM_CONTEXT = 1.5  # of what was found: room for what the first pass missed at its rim
-SPECK = 0.1  # share of the largest piece below which another is not zoomed to
 
 Stages = Literal["head", "fused", "sam"]
 
@@ -49,9 +47,12 @@ class PredictOptions(BaseModel):
         description="Which objects of the head's probabilities are prompted.",
     )
     zoom: bool = Field(
-        False,
+        True,
         title="Zoom",
-        description="A second pass on the part of the slices where the first found something.",
+        description=(
+            "Look first where the classes lay in training, then closer at what was found; "
+            "not where whole slices showed them as well."
+        ),
     )
     memory_reads: int = Field(4, ge=1, title="Memories read", description="By each object.")
 
@@ -98,33 +99,62 @@ def predict_volume(
     """
     options, control = options or PredictOptions(), control or JobControl()
     segmenter, facts = trained.segmenter, trained.facts
-    geometry = SliceGeometry.of(volume.grid, segmenter.sam2.image_size)
-    window = window_for(volume, facts.window)
-    grey = geometry.squares(volume, window)
-    squares = semantic_squares(segmenter, grey, check=control.check)
-    part = _worth_a_zoom(geometry, squares, facts.zoom) if options.zoom else None
-    if part is not None:
-        geometry = part
-        grey = geometry.squares(volume, window)
-        squares = semantic_squares(segmenter, grey, check=control.check)
+    geometry, seen = look_at_volume(
+        volume,
+        segmenter,
+        facts.focus if options.zoom else None,
+        facts.window,
+        spacing=facts.spacing,
+        check=control.check,
+    )
+    squares = seen.squares
     if options.stages != "head":
         names = tuple(facts.classes)
         objects = found_objects(squares, geometry.grid, names, options.pcsw, control)
-        squares = _with_sam(segmenter, grey, squares, objects, options, control)
+        squares = _with_sam(segmenter, seen.grey, squares, objects, options, control)
     return Prediction(geometry.probabilities_on_source(squares), tuple(facts.classes.values()))
 
 
-def _worth_a_zoom(
-    geometry: SliceGeometry, squares: Tensor, most: float
-) -> SliceGeometry | None:
-    """The part of the slices that holds what a first pass found; specks do not count."""
-    found = find_components(squares.argmax(dim=1).numpy() > 0)
-    if not found.count:
-        return None
-    large = found.voxels[1:] >= SPECK * found.voxels[1:].max()
-    bounds = found.bounds[1:][large]
-    (y0, x0), (y1, x1) = bounds[:, 1:, 0].min(axis=0), bounds[:, 1:, 1].max(axis=0)
-    return geometry.zoomed(Box(int(x0), int(y0), int(x1), int(y1)), ZOOM_CONTEXT, most)
+def look_at_volume(
+    volume: Volume,
+    segmenter: Segmenter,
+    focus: Focus | None,
+    window: str | None,
+    *,
+    spacing: Vector3 | None = None,
+    check: Callable[[], None] = lambda: None,
+) -> tuple[SliceGeometry, Look]:
+    """Look at a volume's slices, cut from its own voxels at every magnification.
+
+    Parameters
+    ----------
+    volume : Volume
+        In any axis order.
+    segmenter : Segmenter
+        The model.
+    focus : Focus, optional
+        What it learned of where to look; None for whole slices.
+    window : str, optional
+        Name of the intensity window; by default the one for the volume's modality.
+    spacing : (float, float, float), optional
+        Millimetres along Z, Y, X, instead of the volume's.
+    check : callable
+        May raise to cancel.
+
+    Returns
+    -------
+    geometry : SliceGeometry
+        Of what was looked at last.
+    look : Look
+        What the semantic head makes of it.
+    """
+    grid = volume.grid if spacing is None else replace(volume.grid, spacing=spacing)
+    whole = SliceGeometry.of(grid, segmenter.sam2.image_size)
+    intensities = window_for(volume, window)
+    seen = look(
+        segmenter, lambda part: whole.through(part).squares(volume, intensities), focus, check
+    )
+    return whole.through(seen.window), seen
 
 
 def found_objects(

@@ -9,13 +9,11 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_sss.engine.inference.crops import CropFrame
-from napari_sss.engine.prompts.types import Box
+from napari_sss.engine.inference.crops import SMALLEST_SIDE, CropFrame
+from napari_sss.engine.models.sss.focus import WHOLE, Window
 from napari_sss.engine.volumes.grid import AxisView, Grid
 from napari_sss.engine.volumes.intensity import IntensityWindow
 from napari_sss.engine.volumes.volume import Volume
-
-LEAST_ZOOM = 1.15  # less is not worth a second pass
 
 
 @dataclass(frozen=True)
@@ -47,35 +45,15 @@ class SliceGeometry:
         frame = CropFrame.whole(canonical.shape[1:], canonical.spacing[1:])
         return cls(grid, view, frame, side)
 
-    def zoomed(self, box: Box, context: float, most: float) -> SliceGeometry | None:
-        """The geometry of a part of the slices, the same part of all of them.
-
-        Parameters
-        ----------
-        box : Box
-            What must be seen, in pixels of the squares.
-        context : float
-            Side of the part as a multiple of the box's longer side.
-        most : float
-            Largest magnification beside the whole slice.
-
-        Returns
-        -------
-        SliceGeometry or None
-            None where hardly anything would be gained.
-        """
-        scale = (self.frame.columns / self.side, self.frame.rows / self.side)
-        x0, x1 = (self.frame.column + x * scale[0] for x in (box.x0, box.x1))
-        y0, y1 = (self.frame.row + y * scale[1] for y in (box.y0, box.y1))
-        spacing = self.canonical.spacing[1:]
-        part = CropFrame.around(Box(x0, y0, x1, y1), spacing, context)
-        if part.rows * most < self.frame.rows:
-            # The side grows with the context.
-            context *= self.frame.rows / (part.rows * most)
-            part = CropFrame.around(Box(x0, y0, x1, y1), spacing, context)
-        if part.rows * LEAST_ZOOM > self.frame.rows:
-            return None
-        return replace(self, frame=part)
+    def through(self, window: Window) -> SliceGeometry:
+        """The geometry of a part of the slices, the same part of all of them."""
+        if window == WHOLE:
+            return self
+        rows = max(SMALLEST_SIDE, round(window.side * self.frame.rows))
+        columns = max(SMALLEST_SIDE, round(window.side * self.frame.columns))
+        row = self.frame.row + round(((window.y + 1) * self.frame.rows - rows) / 2)
+        column = self.frame.column + round(((window.x + 1) * self.frame.columns - columns) / 2)
+        return replace(self, frame=CropFrame(row, column, rows, columns))
 
     @property
     def canonical(self) -> Grid:

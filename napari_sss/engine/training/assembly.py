@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from napari_sss.engine.models.loading import load_model
 from napari_sss.engine.models.sam2_model import Features, Sam2Model
+from napari_sss.engine.models.sss.focus import CONTEXT, Focus
 from napari_sss.engine.models.sss.segmenter import Segmenter, SegmenterConfig, Tuning
 from napari_sss.engine.prompts.pcsw import PcswConfig
 from napari_sss.engine.training.config import TrainConfig
 from napari_sss.engine.training.data.cases import CaseLists
 from napari_sss.engine.training.data.feature_cache import FeatureCache
-from napari_sss.engine.training.data.preparing import as_tensor
 from napari_sss.engine.training.data.sampling import SliceSampler
-from napari_sss.engine.training.data.store import CaseStore, Preparation, find_classes, survey
+from napari_sss.engine.training.data.store import (
+    CaseStore,
+    Preparation,
+    find_classes,
+    find_regions,
+    survey,
+)
 from napari_sss.engine.training.data.views import FeatureViews, ImageViews, Views
 from napari_sss.engine.training.data.warps import WarpRange
+from napari_sss.engine.training.data.whereabouts import Whereabouts
 from napari_sss.engine.training.prompting import PromptBook
 from napari_sss.engine.training.runtime import Runtime
+from napari_sss.engine.training.scouting import Scout
 from napari_sss.engine.training.strategies.base import Strategy, Toolkit
 from napari_sss.engine.training.strategies.registry import find_strategy
 from napari_sss.engine.training.validation import Validator
@@ -29,7 +37,10 @@ log = logging.getLogger(__name__)
 
 MONITORED = 4  # labelled cases that stand in where there is nothing to validate on
 MOST_OBJECTS = 8  # of a class in a volume; a young head finds many that are none
-_AT_ONCE = 16
+_SURVEYED = 256  # side of the squares in which regions are looked for
+_MOST_STORED = 2.5  # times the side of the views
+_SMALL = 12_000_000  # parameters; an encoder of so few can be tuned on a CPU
+_CPU_SIDE_SMALL, _CPU_SIDE = 128, 256
 # Bytes for each parameter that learns: weight, gradient, two moments, and the teacher's copy.
 _BYTES_PER_PARAMETER = 20
 _SIDES = ("left", "right")
@@ -55,6 +66,8 @@ class Assembled:
         Whether it is on cases of their own.
     preparation : Preparation
         How volumes become squares.
+    whereabouts : Whereabouts
+        Where their classes lie.
     mode : {"features", "lora", "full"}
         What is tuned.
     reason : str
@@ -72,6 +85,7 @@ class Assembled:
     validator: Validator
     validates: bool
     preparation: Preparation
+    whereabouts: Whereabouts
     mode: Tuning
     reason: str
     base_sha256: str
@@ -94,12 +108,15 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
     runtime = Runtime(config)
     torch.manual_seed(config.seed)
     first = _load(config, runtime)
-    preparation = Preparation(
-        first.image_size,
-        config.classes or find_classes(cases.labelled, config.on_error),
-        config.window,
-        config.spacing,
-    )
+    mode, reason = choose_mode(config, first, runtime)
+    side = choose_side(config, first, runtime)
+    if side != first.image_size:
+        first = _load(config, runtime, side)
+    classes = config.classes or find_classes(cases.labelled, config.on_error)
+    preparation = Preparation(_SURVEYED, classes, config.window, config.spacing)
+    regions = find_regions(cases.labelled, preparation, config.on_error)
+    focus = Focus.learned(list(regions.values())) if config.focus == "auto" else None
+    preparation = replace(preparation, side=stored_side(side, focus))
     everything = (*cases.labelled, *cases.unlabelled)
     store = CaseStore(
         everything, preparation, megabytes=config.cache_mb, on_error=config.on_error
@@ -111,9 +128,15 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
     sampler = SliceSampler(
         store, seen, pool, foreground_share=config.foreground_share, seed=config.seed
     )
-    mode, reason = choose_mode(config, first, runtime)
-    maker = _NetworkMaker(config, runtime, len(preparation.classes), mode)
-    limits = WarpRange(_flips(config, preparation.classes), config.turn, config.zoom)
+    maker = _NetworkMaker(config, runtime, side, len(preparation.classes), mode)
+    limits = WarpRange(
+        _flips(config, preparation.classes),
+        config.turn,
+        config.zoom,
+        bend=config.bend,
+        focus=focus,
+    )
+    whereabouts = Whereabouts(focus, regions, fixed=mode == "features")
     views: Views
     cache: FeatureCache | None = None
     if mode == "features":
@@ -123,10 +146,14 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
             limits=limits,
             seed=config.seed,
             megabytes=config.feature_cache_mb,
+            side=side,
+            regions=whereabouts.of,
         )
         views = FeatureViews(cache, config.variants, runtime.device, config.seed + 1)
     else:
-        views = ImageViews(limits, runtime.device, config.seed + 1)
+        views = ImageViews(
+            limits, runtime.device, config.seed + 1, side=side, whereabouts=whereabouts
+        )
     names = tuple(preparation.classes)
     generator = torch.Generator().manual_seed(config.seed + 2)
     tools = Toolkit(
@@ -136,7 +163,7 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
         views,
         store,
         PromptBook(store, names, pcsw_rules(config)),
-        _SquaresFeatures(store, cache, runtime),
+        Scout(store, whereabouts, side, runtime, cache),
         runtime,
         generator,
     )
@@ -148,9 +175,10 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
         sampler,
         views,
         generator,
-        _validator(config, cases, store, preparation),
+        _validator(config, cases, store, preparation, focus),
         bool(cases.validation),
         preparation,
+        whereabouts,
         mode,
         reason,
         first.sha256,
@@ -161,19 +189,41 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
 def choose_mode(config: TrainConfig, model: Sam2Model, runtime: Runtime) -> tuple[Tuning, str]:
     """What is tuned, and why.
 
-    On a CPU an encoder's step is nearly the whole cost, so features are cached. On a GPU
+    On a CPU small models are tuned whole; with others an encoder's step would be nearly the
+    whole cost, so features are cached. On a GPU
     everything is tuned where weights, gradients, moments and teacher take less than half of
     its memory, else LoRA.
     """
     if config.mode != "auto":
         return config.mode, "as asked for"
+    count = sum(p.numel() for p in model.net.parameters())
     if runtime.device.type != "cuda":
+        if count <= _SMALL:
+            return "full", f"{count / 1e6:.1f} million parameters are few enough for a CPU"
         return "features", f"on {runtime.device.type} encoding would be nearly the whole cost"
     room = torch.cuda.get_device_properties(runtime.device).total_memory
-    needed = _BYTES_PER_PARAMETER * sum(p.numel() for p in model.net.parameters())
+    needed = _BYTES_PER_PARAMETER * count
     if needed < room / 2:
         return "full", f"weights, moments and teacher take {needed / 1e9:.1f} GB of the GPU"
     return "lora", f"tuning everything would take {needed / 1e9:.1f} GB of the GPU"
+
+
+def choose_side(config: TrainConfig, model: Sam2Model, runtime: Runtime) -> int:
+    """Side of the views: as asked for, else the model's own, on a CPU no more than it can."""
+    if config.image_size is not None:
+        return config.image_size
+    if runtime.device.type != "cpu":
+        return model.image_size
+    small = sum(p.numel() for p in model.net.parameters()) <= _SMALL
+    return min(model.image_size, _CPU_SIDE_SMALL if small else _CPU_SIDE)
+
+
+def stored_side(side: int, focus: Focus | None) -> int:
+    """Side of the stored slices: views that look closely find the pixels they need there."""
+    if focus is None:
+        return side
+    wanted = min(_MOST_STORED, 1 / (CONTEXT * focus.typical)) * side
+    return max(side, 32 * round(wanted / 32))
 
 
 def pcsw_rules(config: TrainConfig) -> PcswConfig:
@@ -193,13 +243,14 @@ class _NetworkMaker:
     """Makes networks with the starting weights."""
 
     def __init__(
-        self, config: TrainConfig, runtime: Runtime, classes: int, mode: Tuning
+        self, config: TrainConfig, runtime: Runtime, side: int, classes: int, mode: Tuning
     ) -> None:
-        self.config, self.runtime, self.classes, self.mode = config, runtime, classes, mode
+        self.config, self.runtime, self.side = config, runtime, side
+        self.classes, self.mode = classes, mode
 
     def __call__(self, *, dfe: bool = False) -> Segmenter:
         config = self.config
-        sam2 = _load(config, self.runtime)
+        sam2 = _load(config, self.runtime, self.side)
         network = Segmenter(
             sam2,
             SegmenterConfig(
@@ -228,28 +279,11 @@ class _FrozenEncoder:
             return self.segmenter.encode(grey)
 
 
-class _SquaresFeatures:
-    """Encoder features of a whole stack of squares, from the cache where there is one."""
-
-    def __init__(self, store: CaseStore, cache: FeatureCache | None, runtime: Runtime) -> None:
-        self.store, self.cache, self.runtime = store, cache, runtime
-
-    def __call__(self, number: int, network: Segmenter) -> Features:
-        grey = as_tensor(self.store[number].grey)
-        if self.cache is not None:
-            slices = [(number, index) for index in range(len(grey))]
-            stacked = self.cache.batch(slices, grey, [0] * len(slices))
-            a, b, c = (level.to(self.runtime.device) for level in stacked.levels)
-            return Features((a, b, c))
-        with torch.no_grad(), self.runtime.autocast():
-            return Features.stack([network.encode(part) for part in grey.split(_AT_ONCE)])
-
-
-def _load(config: TrainConfig, runtime: Runtime) -> Sam2Model:
+def _load(config: TrainConfig, runtime: Runtime, side: int | None = None) -> Sam2Model:
     return load_model(
         config.model,
         device=runtime.device,
-        image_size=config.image_size,
+        image_size=side or config.image_size,
         precision=runtime.dtype,
     )
 
@@ -261,18 +295,17 @@ def _flips(config: TrainConfig, classes: dict[str, int]) -> bool:
 
 
 def _validator(
-    config: TrainConfig, cases: CaseLists, store: CaseStore, preparation: Preparation
+    config: TrainConfig,
+    cases: CaseLists,
+    store: CaseStore,
+    preparation: Preparation,
+    focus: Focus | None,
 ) -> Validator:
     """On the validation cases or, to watch for a collapse, on a few labelled ones."""
-    if cases.validation:
-        store = CaseStore(
-            cases.validation,
-            preparation,
-            megabytes=config.cache_mb,
-            on_error=config.on_error,
-        )
-        numbers = list(range(len(cases.validation)))
-    else:
-        readable = [n for n in range(len(cases.labelled)) if n not in store.unreadable]
-        numbers = readable[:MONITORED]
-    return Validator(store, numbers, preparation, threshold=config.threshold)
+    held = cases.validation
+    if not held:
+        known = [n for n in range(len(cases.labelled)) if n not in store.unreadable]
+        held = tuple(cases.labelled[n] for n in known[:MONITORED])
+    return Validator(
+        held, preparation, focus, threshold=config.threshold, on_error=config.on_error
+    )

@@ -47,7 +47,10 @@ class TrainConfig(BaseModel):
         ge=64,
         multiple_of=32,
         title="Image size",
-        description="Side of the slices as the model sees them, pixels; the model's own.",
+        description=(
+            "Side of the slices as the model sees them, pixels; by default the model's own, "
+            "on a CPU at most 128 for small models and 256 for others."
+        ),
     )
     classes: dict[str, int] | None = Field(
         None,
@@ -81,12 +84,36 @@ class TrainConfig(BaseModel):
         description="auto: not where a class is named left or right, which flips confuse.",
     )
     zoom: tuple[float, float] = Field(
-        (0.8, 1.6), title="Zoom", description="Range of the weak views' magnification."
+        (0.8, 1.6),
+        title="Zoom",
+        description="Range of the weak views' magnification, where there is no focus.",
+    )
+    focus: Literal["auto", "off"] = Field(
+        "auto",
+        title="Focus",
+        description=(
+            "auto: learn from the labels where the classes lie, and look closely there, where "
+            "they fill little of a slice. off: always see whole slices."
+        ),
+    )
+    bend: float = Field(
+        0.08,
+        ge=0,
+        le=0.3,
+        title="Bend",
+        description="Largest elastic displacement in weak views, share of half a view.",
+    )
+    labelled_strong: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        title="Strong labelled views",
+        description="Share of the labelled slices whose intensities are perturbed as well.",
     )
     turn: float = Field(20.0, ge=0, le=180, title="Turn", description="Largest, degrees.")
     batch: int = Field(8, ge=1, title="Batch", description="Labelled slices per step.")
     unlabelled_batch: int = Field(
-        8, ge=1, title="Unlabelled batch", description="Unlabelled slices per step."
+        4, ge=1, title="Unlabelled batch", description="Unlabelled slices per step."
     )
     foreground_share: float = Field(
         0.67,
@@ -114,7 +141,7 @@ class TrainConfig(BaseModel):
 
     # Semi-supervision, shared by the strategies
     ema: float = Field(
-        0.996,
+        0.99,
         ge=0,
         lt=1,
         title="EMA decay",
@@ -128,6 +155,16 @@ class TrainConfig(BaseModel):
     )
     ramp: float = Field(
         0.1, ge=0, le=1, title="Ramp", description="Share of the training it rises over."
+    )
+    burn_in: float = Field(
+        0.25,
+        ge=0,
+        lt=1,
+        title="Burn-in",
+        description=(
+            "Share of the training before unlabelled slices are learned from: until then a "
+            "teacher has little to say, and steps are cheap."
+        ),
     )
     cutmix: float = Field(0.5, ge=0, le=1, title="CutMix", description="Its probability.")
     channel_dropout: bool = Field(
@@ -173,10 +210,13 @@ class TrainConfig(BaseModel):
         True, title="PCSW", description="Prompts on unlabelled slices from whole volumes."
     )
     prompt_start: float = Field(
-        0.1, ge=0, le=1, title="Prompts from", description="Progress at which PCSW begins."
+        0.25, ge=0, le=1, title="Prompts from", description="Progress at which PCSW begins."
     )
     prompt_age: int = Field(
-        400, ge=1, title="Prompts' age", description="Steps until they are made again."
+        400,
+        ge=1,
+        title="Prompts' age",
+        description="Steps until volumes of the pool are looked over again.",
     )
     unprompted: Literal["head", "skip"] = Field(
         "head",

@@ -187,6 +187,7 @@ class Trainer:
         if self.step == 0:
             log.info("Tuning %s: %s.", self.parts.mode, self.parts.reason)
             self._save()  # the last good state, should the first step already fail
+            self._began = time.monotonic()  # the budget is for training
         early = False
         while self.progress < 1.0 and not self._is_out_of_patience() and not early:
             self._report()
@@ -281,7 +282,7 @@ class Trainer:
             segmenter=segmenter.config,
             window=preparation.window,
             spacing=preparation.spacing,
-            zoom=max(1.0, self.config.zoom[1]),
+            focus=self.parts.whereabouts.focus,
             strategy=self.config.strategy,
         )
         save_trained(folder, segmenter, facts, self._card())
@@ -323,6 +324,7 @@ class Trainer:
             "best": [self.best_step, self.best_dice, self.without_gain],
             "sampler": self.parts.sampler.state(),
             "views": self.parts.views.state(),
+            "whereabouts": self.parts.whereabouts.state(),
             "guard": self.guard.state(),
             "strategy": strategy.facts(),
             "micro_batch": strategy.micro_batch,
@@ -343,6 +345,7 @@ class Trainer:
         self.parts.generator.set_state(snapshot.tensors["random.strategy"])
         self.parts.sampler.restore(facts["sampler"])
         self.parts.views.restore(facts["views"])
+        self.parts.whereabouts.restore(facts["whereabouts"])
         self.guard.restore(facts["guard"])
         self.step, self._before = facts["step"], facts["seconds"]
         self.best_step, self.best_dice, self.without_gain = facts["best"]

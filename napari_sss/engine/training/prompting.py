@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -63,23 +63,24 @@ class PromptBook:
             if number not in self.cases or step - self.cases[number].step >= age
         ]
 
-    def find(self, number: int, probabilities: NDArray[np.float32], step: int) -> None:
+    def find(
+        self, number: int, coarse: Callable[[int], NDArray[np.float32]], step: int
+    ) -> None:
         """Run PCSW on a volume.
 
         Parameters
         ----------
         number : int
             The case.
-        probabilities : (Z, K + 1, S, S) array
-            Of the coarse head.
+        coarse : callable
+            From a class, 1 to K, to its probabilities (Z, D, D) on the stored squares.
         step : int
             Now.
         """
         grid: Grid = self.store[number].geometry.grid
         regions: list[tuple[int, Region]] = []
         for place, name in enumerate(self.classes, start=1):
-            coarse = np.ascontiguousarray(probabilities[:, place])
-            found = pcsw(coarse, grid, self.config, class_name=name)
+            found = pcsw(coarse(place), grid, self.config, class_name=name)
             regions += [
                 (place + 256 * i, o.region)
                 for i, o in enumerate(found[:MAX_OBJECTS])

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_sss.engine.models.devices import choose_device, precision_for
 from napari_sss.engine.training.errors import DivergedError
 
 if TYPE_CHECKING:
+    from napari_sss.engine.models.sss.segmenter import Segmenter
     from napari_sss.engine.training.config import TrainConfig
 
 
@@ -120,21 +120,31 @@ class Runtime:
         return float(norm)
 
 
-def adamw(
-    encoder: Iterable[torch.nn.Parameter],
-    others: Iterable[torch.nn.Parameter],
-    config: TrainConfig,
-) -> torch.optim.AdamW:
-    """AdamW with the encoder's own rate, and no weight decay of biases and norms."""
+_DECAYED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
+
+
+def adamw(network: Segmenter, config: TrainConfig) -> torch.optim.AdamW:
+    """AdamW with the encoder's own rate, and weight decay of layers' weights alone.
+
+    Biases, norms, learned factors and embeddings (of positions, prompts, absent memories) do
+    not decay: zero means nothing for them.
+    """
+    decayed = {
+        id(p)
+        for layer in network.modules()
+        if isinstance(layer, _DECAYED)
+        for p in layer.parameters()
+        if p.ndim >= 2
+    }
     groups: list[dict[str, Any]] = []
     for parameters, rate in (
-        (list(encoder), config.learning_rate * config.encoder_rate),
-        (list(others), config.learning_rate),
+        (network.encoder_parameters(), config.learning_rate * config.encoder_rate),
+        (network.other_parameters(), config.learning_rate),
     ):
-        for decayed in (True, False):
-            chosen = [p for p in parameters if (p.ndim >= 2) == decayed]
+        for decays in (True, False):
+            chosen = [p for p in parameters if (id(p) in decayed) == decays]
             if chosen:
-                decay = config.weight_decay if decayed else 0.0
+                decay = config.weight_decay if decays else 0.0
                 groups.append(
                     {"params": chosen, "lr": rate, "full_lr": rate, "weight_decay": decay}
                 )

@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sss.engine.inference import prediction
+from napari_sss.engine.inference import looking
 from napari_sss.engine.inference.prediction import (
     PredictOptions,
     found_objects,
     predict_volume,
 )
 from napari_sss.engine.inference.squares import SliceGeometry
+from napari_sss.engine.models.sss.focus import WHOLE, Focus, Window
 from napari_sss.engine.models.sss.segmenter import SegmenterConfig
 from napari_sss.engine.models.sss.trained import TrainedFacts, TrainedModel
 from napari_sss.engine.prompts.pcsw import PcswConfig
-from napari_sss.engine.prompts.types import Box
 from napari_sss.engine.volumes.grid import AxisView, Grid
 from napari_sss.engine.volumes.volume import Volume
 
@@ -36,8 +36,12 @@ def trained(monkeypatch) -> TrainedModel:
         inside = torch.from_numpy(grey.astype(np.float32)) > 0.5
         return torch.stack([~inside, inside], dim=1).float()
 
-    monkeypatch.setattr(prediction, "semantic_squares", bright)
-    facts = TrainedFacts(classes={"organ": 7}, segmenter=SegmenterConfig(classes=1), zoom=3.0)
+    monkeypatch.setattr(looking, "semantic_squares", bright)
+    # In training the organ was a fifth of the slices' side, in their middle.
+    focus = Focus(y=0.0, x=0.0, side=0.8, least=0.2, typical=0.2, most=0.2)
+    facts = TrainedFacts(
+        classes={"organ": 7}, segmenter=SegmenterConfig(classes=1), focus=focus
+    )
     segmenter = SimpleNamespace(sam2=SimpleNamespace(image_size=SIDE), seen=seen)
     return TrainedModel(segmenter, facts, Path("nowhere"))  # type: ignore[arg-type]
 
@@ -66,38 +70,35 @@ def test_a_prediction_lies_on_the_volumes_own_grid(trained, order, flips):
     np.testing.assert_allclose(found.probabilities.sum(axis=0), 1, atol=1e-5)
 
 
-def test_a_second_pass_looks_closer(trained):
+def test_a_closer_look_sees_more(trained):
     scan, truth = volume()
-    plain = dice(predict_volume(scan, trained).labels(), truth)
-    close = dice(predict_volume(scan, trained, PredictOptions(zoom=True)).labels(), truth)
+    plain = dice(predict_volume(scan, trained, PredictOptions(zoom=False)).labels(), truth)
+    (whole,) = trained.segmenter.seen
+    close = dice(predict_volume(scan, trained).labels(), truth)
     assert close > plain
-    first, second = trained.segmenter.seen[-2:]
-    # The block is 24 of 120 voxels high; the crop is 3 times smaller than the slice, no more.
-    assert (first > 0.5).any(axis=(0, 2)).sum() == pytest.approx(24 / 120 * SIDE, abs=1)
-    assert (second > 0.5).any(axis=(0, 2)).sum() == pytest.approx(3 * 24 / 120 * SIDE, abs=3)
-
-
-def test_zooming_is_left_out_where_it_gains_nothing():
-    geometry = SliceGeometry.of(Grid((3, 96, 96)), SIDE)
-    assert geometry.zoomed(Box(4, 4, 60, 60), 1.0, 3.0) is None
-    assert geometry.zoomed(Box(20, 20, 30, 30), 1.5, 1.0) is None
+    _, first, second = trained.segmenter.seen
+    # The block is 24 of 120 voxels high. The first look shows four fifths of the slice, the
+    # closer one 1.6 times what was found; what follows would show the same.
+    assert (whole > 0.5).any(axis=(0, 2)).sum() == pytest.approx(24 / 120 * SIDE, abs=1)
+    assert (first > 0.5).any(axis=(0, 2)).sum() == pytest.approx(24 / 96 * SIDE, abs=1)
+    assert (second > 0.5).any(axis=(0, 2)).sum() == pytest.approx(SIDE / 1.6, abs=3)
 
 
 def test_a_part_of_the_slice_by_hand():
-    geometry = SliceGeometry.of(Grid((3, 96, 96)), 48)
-    part = geometry.zoomed(Box(10, 20, 20, 26), 2.0, 10.0)
-    # Squares of 48 pixels over 96 voxels: columns 20 to 40, rows 40 to 52. Twice the longer
-    # side, 20, around the middle (30, 46).
-    assert (part.frame.column, part.frame.row) == (10, 26)
-    assert (part.frame.columns, part.frame.rows) == (40, 40)
+    geometry = SliceGeometry.of(Grid((3, 96, 120)), 48)
+    # The square has 120 voxels, of which 12 lie above the slice's first row. A third of it
+    # are 40; its centre lies at 120 * (1 + 0.5) / 2 = 90 rows and 120 * 0.8 / 2 = 48 columns.
+    part = geometry.through(Window(0.5, -0.2, 1 / 3))
+    assert (part.frame.rows, part.frame.columns) == (40, 40)
+    assert (part.frame.row, part.frame.column) == (90 - 20 - 12, 48 - 20)
+    assert geometry.through(WHOLE) is geometry
 
 
-def test_where_nothing_was_found_there_is_no_second_pass(trained):
+def test_where_nothing_was_found_the_whole_slices_are_looked_at(trained):
     scan, _ = volume()
     dark = Volume(np.zeros_like(scan.array), scan.grid, "MR")
-    found = predict_volume(dark, trained, PredictOptions(zoom=True))
-    assert not found.labels().any()
-    assert len(trained.segmenter.seen) == 1
+    assert not predict_volume(dark, trained).labels().any()
+    assert len(trained.segmenter.seen) == 2
 
 
 def test_objects_in_probabilities():

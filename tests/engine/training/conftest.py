@@ -85,6 +85,7 @@ def settings(tiny_folder: Path) -> Callable[..., TrainConfig]:
             "validate_every": 100,
             "checkpoint_every": 100,
             "tensorboard": False,
+            "burn_in": 0.0,
             "prompt_start": 0.0,
             "variants": 2,
             "memory_size": 3,

@@ -68,6 +68,10 @@ def test_the_encoder_learns_at_its_own_rate_and_norms_do_not_decay(settings, cas
     assert rate_of[id(patch.weight)] == (pytest.approx(1e-4), 0.02)
     assert rate_of[id(patch.bias)] == (pytest.approx(1e-4), 0.0)
     assert rate_of[id(student.head.body[0].weight)] == (1e-3, 0.02)
+    # Embeddings have two axes and more, and yet must not shrink.
+    assert rate_of[id(student.net.image_encoder.trunk.pos_embed)] == (pytest.approx(1e-4), 0.0)
+    assert rate_of[id(student.net.no_mem_embed)] == (1e-3, 0.0)
+    assert rate_of[id(student.net.sam_prompt_encoder.no_mask_embed.weight)] == (1e-3, 0.0)
     learning = [p for p in student.parameters() if p.requires_grad]
     assert sorted(map(id, learning)) == sorted(rate_of)  # each of them once
     assert not any(p.requires_grad for p in strategy.teacher.parameters())

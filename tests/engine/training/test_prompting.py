@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -66,18 +68,17 @@ def store(cases) -> CaseStore:
     )
 
 
-def _probabilities(store: CaseStore, number: int) -> np.ndarray:
-    """The truth as a coarse head might give it, for a labelled case."""
+def _coarse(store: CaseStore, number: int) -> Callable[[int], np.ndarray]:
+    """The truth as a coarse head might give it, class by class, for a labelled case."""
     labels = store[number].labels
-    one_hot = np.stack([labels == k for k in range(3)], axis=1).astype(np.float32)
-    return 0.9 * one_hot + 0.02
+    return lambda place: 0.9 * (labels == place).astype(np.float32) + 0.02
 
 
 def test_pcsw_finds_the_objects_of_a_volume_and_paints_them(store):
     book = PromptBook(store, ("bright", "dark"), PcswConfig(point="none"))
     batch = collate(store, [(0, 2), (1, 2)], as_pool=True)
     assert book.due(batch, 0, 10) == [0, 1]
-    book.find(0, _probabilities(store, 0), step=5)
+    book.find(0, _coarse(store, 0), step=5)
     assert book.due(batch, 14, 10) == [1]
     assert book.due(batch, 15, 10) == [0, 1]
     painted = book.painted(batch).objects
@@ -88,7 +89,7 @@ def test_pcsw_finds_the_objects_of_a_volume_and_paints_them(store):
 
 def test_a_book_survives_a_checkpoint(store):
     book = PromptBook(store, ("bright", "dark"), PcswConfig(point="none"))
-    book.find(1, _probabilities(store, 1), step=7)
+    book.find(1, _coarse(store, 1), step=7)
     again = PromptBook(store, ("bright", "dark"), PcswConfig(point="none"))
     again.restore(book.tensors(), book.state())
     assert again.cases[1].step == 7

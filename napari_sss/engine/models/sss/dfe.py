@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -65,19 +66,36 @@ class DiscriminativeFeatureEnhancement(nn.Module):
         similarity : (B,) tensor
             s, -1 to 1.
         """
-        a = self.convolve(self.project(first))
+        a, refined = self.first_half(first)
         if second is first:
             # s = 1 and a = b: the two weights sum to 1 and the difference vanishes.
-            return self._per_position(a), a.new_ones(len(a))
+            return refined, a.new_ones(len(a))
+        return self.joined(a, refined, second)
+
+    def first_half(self, first: Tensor) -> tuple[Tensor, Tensor]:
+        """Give a and MLP(a) of the first view, (B, C, H, W) each: for several second views."""
+        a = self.convolve(self.project(first))
+        return a, self._per_position(a)
+
+    def joined(self, a: Tensor, refined: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+        """What :meth:`forward` gives, from the first view's :meth:`first_half` and the second."""
         b = self.convolve(self.project(second))
         similarity = F.cosine_similarity(a.mean(dim=(2, 3)), b.mean(dim=(2, 3)), dim=1)
         s = similarity[:, None, None, None]
         w = s.sigmoid()
-        adjusted = w * self._per_position(a) + (1 - w) * self._per_position(b)
+        adjusted = w * refined + (1 - w) * self._per_position(b)
         return adjusted + (1 - s) * (b - a), similarity
 
     def _per_position(self, values: Tensor) -> Tensor:
         return self.mlp(values.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+@dataclass(frozen=True)
+class Half:
+    """What DFE makes of its first view alone: a and MLP(a) on every scale."""
+
+    convolved: Features
+    refined: Features
 
 
 class PyramidEnhancement(nn.Module):
@@ -146,16 +164,43 @@ class PyramidEnhancement(nn.Module):
             one = first.levels[scale]
             two = one if second is None else second.levels[scale]
             adjusted, similarity = dfe(one, two)
-            adjusted = self.restore[scale](adjusted)
-            if self.factors is not None:
-                adjusted = adjusted * self.factors[scale][:, None, None]
             similarities.append(similarity)
             for view, kept in ((one, enhanced[0]), (two, enhanced[1])):
-                kept.append(view + adjusted if self.residual else adjusted)
+                kept.append(self._added(scale, view, adjusted))
         result = Features(tuple(enhanced[0]))  # type: ignore[arg-type]
         if second is None:
             return result, result, similarities
         return result, Features(tuple(enhanced[1])), similarities  # type: ignore[arg-type]
+
+    def first_half(self, first: Features) -> Half:
+        """What is made of the first view alone, once for several second views."""
+        parts = [
+            dfe.first_half(level) for dfe, level in zip(self._dfes, first.levels, strict=True)
+        ]
+        (a0, m0), (a1, m1), (a2, m2) = parts
+        return Half(Features((a0, a1, a2)), Features((m0, m1, m2)))
+
+    def second(self, half: Half, second: Features) -> tuple[Features, Sequence[Tensor]]:
+        """The second view enhanced, and s of each scale, from the first view's half."""
+        enhanced, similarities = [], []
+        for scale, dfe in enumerate(self._dfes):
+            view = second.levels[scale]
+            adjusted, similarity = dfe.joined(
+                half.convolved.levels[scale], half.refined.levels[scale], view
+            )
+            similarities.append(similarity)
+            enhanced.append(self._added(scale, view, adjusted))
+        return Features(tuple(enhanced)), similarities  # type: ignore[arg-type]
+
+    @property
+    def _dfes(self) -> list[DiscriminativeFeatureEnhancement]:
+        return [m for m in self.scales if isinstance(m, DiscriminativeFeatureEnhancement)]
+
+    def _added(self, scale: int, view: Tensor, adjusted: Tensor) -> Tensor:
+        adjusted = self.restore[scale](adjusted)
+        if self.factors is not None:
+            adjusted = adjusted * self.factors[scale][:, None, None]
+        return view + adjusted if self.residual else adjusted
 
 
 def _mlp(widths: Sequence[int]) -> nn.Sequential:

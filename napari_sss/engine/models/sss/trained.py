@@ -23,6 +23,7 @@ from napari_sss.engine.models.architecture import build_sam2
 from napari_sss.engine.models.checkpoint import read_card, write_checkpoint
 from napari_sss.engine.models.files import cached_sha256, writing
 from napari_sss.engine.models.loading import WEIGHTS_NAME, load_model
+from napari_sss.engine.models.sss.focus import Focus
 from napari_sss.engine.models.sss.lora import merged_state
 from napari_sss.engine.models.sss.memory_bank import SelfSortingMemoryBank
 from napari_sss.engine.models.sss.segmenter import Segmenter, SegmenterConfig
@@ -44,7 +45,7 @@ class TrainedFacts(BaseModel):
     spacing: tuple[float, float, float] | None = Field(
         None, description="Spacing that was used instead of the files'."
     )
-    zoom: float = Field(1.0, description="Largest magnification it was trained with.")
+    focus: Focus | None = Field(None, description="What it learned of where to look.")
     strategy: str = Field("", description="Method that trained it.")
     semantic_sha256: str = Field("", description="SHA-256 of the file of what SSS adds.")
 

@@ -10,13 +10,16 @@ import torch
 from torch import Tensor
 
 from napari_sss.engine.models.sam2_model import Features
+from napari_sss.engine.models.sss.focus import WHOLE, Window
 from napari_sss.engine.training.data.warps import Warp, WarpRange
 
 Slice = tuple[int, int]
 
 
 class FeatureCache:
-    """The encoder's features of ``variants`` warps of each slice; the first is the slice.
+    """The encoder's features of ``variants`` warps of each slice.
+
+    The first one is as prediction looks first: the slice, or the part of it in focus.
 
     The warps are a function of seed, case and slice, and all variants of a slice are always
     encoded together: what was dropped for want of room comes back bit for bit.
@@ -35,6 +38,10 @@ class FeatureCache:
         Room; the slices of one batch are always kept.
     dtype : torch.dtype
         Precision in which features are kept.
+    side : int, optional
+        S of what is encoded; by default that of the slices.
+    regions : callable, optional
+        From a case's number to where its classes lie; must not change.
     """
 
     def __init__(
@@ -46,6 +53,8 @@ class FeatureCache:
         seed: int,
         megabytes: float,
         dtype: torch.dtype = torch.bfloat16,
+        side: int | None = None,
+        regions: Callable[[int], Window | None] = lambda number: None,
     ) -> None:
         self._encode = encode
         self._variants = variants
@@ -53,6 +62,8 @@ class FeatureCache:
         self._seed = seed
         self._room = megabytes * 2**20
         self._dtype = dtype
+        self.side = side
+        self._regions = regions
         self._kept: OrderedDict[Slice, Features] = OrderedDict()
         self._bytes = 0
         self.encoded = 0
@@ -66,8 +77,19 @@ class FeatureCache:
         """The warps of a slice's variants."""
         seed = np.random.SeedSequence((self._seed, *where)).generate_state(1, np.uint64)
         generator = torch.Generator().manual_seed(int(seed[0] >> np.uint64(1)))
-        drawn = Warp.draw(self._variants - 1, self._limits, generator)
-        return Warp(torch.cat([Warp.identity(1).theta, drawn.theta]))
+        region = self._regions(where[0])
+        drawn = Warp.draw(self._variants, self._limits, generator, [region] * self._variants)
+        theta, bend = drawn.theta, drawn.bend
+        theta[:1] = self.first.theta()
+        if bend is not None:
+            bend[:1] = 0
+        return Warp(theta, bend)
+
+    @property
+    def first(self) -> Window:
+        """What the first variant shows."""
+        focus = self._limits.focus
+        return WHOLE if focus is None else focus.first
 
     def features(self, where: Slice, grey: Tensor, variant: int) -> Features:
         """One variant (1 row) of a slice (S, S)."""
@@ -86,7 +108,7 @@ class FeatureCache:
         return Features((a, b, c))
 
     def _keep(self, where: Slice, grey: Tensor) -> None:
-        warped = self.warps(where).images(grey.expand(self._variants, -1, -1))
+        warped = self.warps(where).images(grey.expand(self._variants, -1, -1), self.side)
         encoded = self._encode(warped)
         a, b, c = (level.detach().to(self._dtype) for level in encoded.levels)
         self._kept[where] = Features((a, b, c))

@@ -5,13 +5,16 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from napari_sss.engine.errors import InputError
+from napari_sss.engine.inference.looking import labelled_region
+from napari_sss.engine.inference.squares import SliceGeometry
+from napari_sss.engine.models.sss.focus import Window
 from napari_sss.engine.training.data.cases import Case
 from napari_sss.engine.training.data.preparing import (
     IGNORE,
@@ -33,7 +36,7 @@ class Preparation:
     Parameters
     ----------
     side : int
-        S, pixels.
+        Of the stored squares, pixels; views may be smaller parts of them.
     classes : dict
         Class name to label value, in the order of the model's classes.
     window : str, optional
@@ -147,6 +150,29 @@ class LabelSurvey:
     slices: list[tuple[int, int]]
     by_class: list[list[int]]
     shares: NDArray[np.float64] = field(repr=False)
+
+
+def find_regions(
+    cases: Sequence[Case], preparation: Preparation, on_error: Literal["skip", "refuse"]
+) -> dict[int, Window]:
+    """Where the labels of each case lie, by its place in the list; in squares of that side."""
+    regions: dict[int, Window] = {}
+    for number, case in enumerate(cases):
+        try:
+            grid = read_case_volume(case).grid
+            labels = read_case_labels(case, grid, preparation.places)
+        except InputError as error:
+            if on_error == "refuse":
+                raise
+            log.warning("%s is left out: %s", case.name, error)
+            continue
+        if preparation.spacing is not None:
+            grid = replace(grid, spacing=preparation.spacing)
+        squares = SliceGeometry.of(grid, preparation.side).label_squares(labels)
+        region = labelled_region(squares, squares != IGNORE)
+        if region is not None:
+            regions[number] = region
+    return regions
 
 
 def find_classes(cases: Sequence[Case], on_error: Literal["skip", "refuse"]) -> dict[str, int]:

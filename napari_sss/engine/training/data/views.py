@@ -12,6 +12,7 @@ from napari_sss.engine.training.data.intensities import strong_intensities
 from napari_sss.engine.training.data.mixing import Targets, View
 from napari_sss.engine.training.data.sampling import SliceBatch
 from napari_sss.engine.training.data.warps import Warp, WarpRange
+from napari_sss.engine.training.data.whereabouts import Whereabouts
 
 FEATURE_NOISE = 0.3  # as in UniMatch and CCT: each value is scaled by up to this share
 FEATURE_DROPOUT = 0.5  # share of the channels that a strong view on features loses
@@ -65,18 +66,33 @@ class ImageViews(_Random):
         Where views are made.
     seed : int
         Decides them.
+    side : int, optional
+        S of the views; by default that of the slices as they are stored.
+    whereabouts : Whereabouts, optional
+        Where the volumes' classes lie.
     """
 
-    def __init__(self, limits: WarpRange, device: torch.device, seed: int) -> None:
+    def __init__(
+        self,
+        limits: WarpRange,
+        device: torch.device,
+        seed: int,
+        *,
+        side: int | None = None,
+        whereabouts: Whereabouts | None = None,
+    ) -> None:
         super().__init__(seed)
         self.limits = limits
         self.device = device
+        self.side = side
+        self.whereabouts = whereabouts or Whereabouts(limits.focus)
 
     def weak(self, batch: SliceBatch) -> tuple[View, Targets]:
         """Warp slices and targets."""
-        warp = Warp.draw(len(batch), self.limits, self.generator)
-        view = View(grey=warp.images(batch.grey.to(self.device)))
-        return view, _warped_targets(batch, warp, self.device)
+        regions = [self.whereabouts.of(number) for number, _ in batch.slices]
+        warp = Warp.draw(len(batch), self.limits, self.generator, regions)
+        view = View(grey=warp.images(batch.grey.to(self.device), self.side))
+        return view, _warped_targets(batch, warp, self.device, self.side)
 
     def strong(self, view: View) -> View:
         """Perturb the intensities."""
@@ -114,11 +130,11 @@ class FeatureViews(_Random):
         slices = list(batch.slices)
         features = self.cache.batch(slices, batch.grey, drawn)
         a, b, c = (level.to(self.device) for level in features.levels)
-        thetas = [
-            self.cache.warps(where).theta[variant]
+        warps = [
+            self.cache.warps(where)[variant : variant + 1]
             for where, variant in zip(slices, drawn, strict=True)
         ]
-        targets = _warped_targets(batch, Warp(torch.stack(thetas)), self.device)
+        targets = _warped_targets(batch, Warp.stack(warps), self.device, self.cache.side)
         return View(features=Features((a, b, c))), targets
 
     def strong(self, view: View) -> View:
@@ -137,8 +153,10 @@ class FeatureViews(_Random):
         return View(features=Features(tuple(levels)))  # type: ignore[arg-type]
 
 
-def _warped_targets(batch: SliceBatch, warp: Warp, device: torch.device) -> Targets:
+def _warped_targets(
+    batch: SliceBatch, warp: Warp, device: torch.device, side: int | None
+) -> Targets:
     """The batch's targets under its warp; beyond a slice's border is background."""
-    labels = warp.maps(batch.labels.to(device), 0)
-    objects = warp.maps(batch.objects.to(device), 0)
+    labels = warp.maps(batch.labels.to(device), 0, side)
+    objects = warp.maps(batch.objects.to(device), 0, side)
     return Targets.of_labels(labels, objects)

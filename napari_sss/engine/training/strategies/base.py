@@ -30,6 +30,7 @@ from napari_sss.engine.training.ema import make_teacher, update_teacher
 from napari_sss.engine.training.prompting import PromptBook
 from napari_sss.engine.training.runtime import Runtime, adamw
 from napari_sss.engine.training.schedule import linear_ramp, polynomial_rate
+from napari_sss.engine.training.scouting import Scout
 
 
 @dataclass(frozen=True)
@@ -67,9 +68,8 @@ class Toolkit:
         The volumes, for what a slice alone does not tell.
     book : PromptBook
         PCSW's objects of the unlabelled volumes.
-    squares_features : callable
-        Encoder features of a whole stack of squares of a case, by number and network, from
-        the cache where there is one.
+    scout : Scout
+        Looks over whole volumes of the pool.
     runtime : Runtime
         Device, precision, updates.
     generator : torch.Generator
@@ -82,7 +82,7 @@ class Toolkit:
     views: Views
     store: CaseStore
     book: PromptBook
-    squares_features: Callable[[int, Segmenter], Features]
+    scout: Scout
     runtime: Runtime
     generator: torch.Generator
 
@@ -91,9 +91,21 @@ class Toolkit:
         boxes = cutmix_boxes(count, side, self.config.cutmix, self.generator)
         return boxes.to(self.runtime.device)
 
+    def labelled(self, batch: SliceBatch) -> tuple[View, Targets]:
+        """A view of labelled slices: weak, and strong for the configured share of them."""
+        view, targets = self.views.weak(batch)
+        drawn = torch.rand(len(view), generator=self.generator) < self.config.labelled_strong
+        take = drawn[:, None, None].expand(targets.labels.shape).to(targets.labels.device)
+        return view.mixed(self.views.strong(view), take), targets
+
+    def uses_pool(self, progress: float) -> bool:
+        """Whether the unlabelled slices are learned from already."""
+        return progress >= self.config.burn_in
+
     def unlabelled_weight(self, progress: float) -> float:
-        """Weight of the unlabelled loss now, ramped."""
-        return self.config.unlabelled_weight * linear_ramp(progress, self.config.ramp)
+        """Weight of the unlabelled loss now, ramped from the end of the burn-in."""
+        since = progress - self.config.burn_in
+        return self.config.unlabelled_weight * linear_ramp(since, self.config.ramp)
 
 
 class Strategy(ABC):
@@ -120,10 +132,13 @@ class Strategy(ABC):
     def inference_model(self) -> Segmenter:
         """The network that predicts: for validation, and as the training's result."""
 
-    # Three hooks that most methods leave empty.
-
-    def before_step(self, batch: StepBatch, now: Moment) -> None:  # noqa: B027
-        """Whatever is due before a step, for instance new prompts."""
+    def before_step(self, batch: StepBatch, now: Moment) -> None:
+        """Whatever is due before a step: here, to find the classes in the batch's volumes."""
+        if batch.unlabelled is None:
+            return
+        scout = self.tools.scout
+        for n in scout.whereabouts.due(batch.unlabelled, now.step, self.config.prompt_age):
+            scout(n, self.inference_model(), now.step)
 
     def after_step(self, now: Moment) -> None:  # noqa: B027
         """Whatever follows an update, for instance moving a teacher."""
@@ -141,6 +156,8 @@ class Strategy(ABC):
         DivergedError
             A loss or gradient is not finite; the weights are as before.
         """
+        if not self.tools.uses_pool(now.progress):
+            batch = StepBatch(batch.labelled, None)
         self.before_step(batch, now)
         for network in self.networks.values():
             network.train(any(p.requires_grad for p in network.parameters()))
@@ -237,15 +254,15 @@ class StudentTeacher(Strategy):
         return pyramid, probabilities
 
     def supervised(self, batch: SliceBatch) -> tuple[Tensor, Targets]:
-        """The student's logits of a weak view of labelled slices, and its targets."""
-        view, targets = self.tools.views.weak(batch)
+        """The student's logits of a view of labelled slices, and its targets."""
+        view, targets = self.tools.labelled(batch)
         pyramid = embed(self.student, view)
         return self.student.classify(self.student.enhance(pyramid)), targets
 
 
 def optimiser_of(network: Segmenter, config: TrainConfig) -> torch.optim.AdamW:
     """AdamW on what learns in a network."""
-    return adamw(network.encoder_parameters(), network.other_parameters(), config)
+    return adamw(network, config)
 
 
 def embed(network: Segmenter, view: View) -> Features:

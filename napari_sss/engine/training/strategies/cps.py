@@ -43,7 +43,7 @@ class CrossPseudoSupervision(Strategy):
 
     def loss(self, batch: StepBatch, now: Moment) -> StepLoss:
         """Both networks' labelled losses, and each one's against the other's labels."""
-        view, targets = self.tools.views.weak(batch.labelled)
+        view, targets = self.tools.labelled(batch.labelled)
         labelled = torch.stack(
             [
                 labelled_loss(self._logits(n, view), targets, self.config.dice_weight)

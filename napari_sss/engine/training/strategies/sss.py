@@ -8,7 +8,9 @@ Segmentation", arXiv:2506.08949 (2025).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -16,12 +18,12 @@ from torch import Tensor
 
 from napari_sss.engine.inference.object_boxes import SlicePrompts, prompts_of
 from napari_sss.engine.models.sam2_model import Features
+from napari_sss.engine.models.sss.dfe import Half
 from napari_sss.engine.models.sss.memory_bank import SelfSortingMemoryBank
 from napari_sss.engine.models.sss.segmenter import (
     PromptedMasks,
     Segmenter,
     prompted_probabilities,
-    semantic_probabilities,
 )
 from napari_sss.engine.training.data.mixing import (
     Targets,
@@ -49,11 +51,11 @@ from napari_sss.engine.training.strategies.base import (
 
 @dataclass(frozen=True)
 class StrongView:
-    """A strong view, what it is to learn, and the weak features mixed as it is."""
+    """A strong view, what it is to learn, and the pixels that it has from its partner."""
 
     view: View
     targets: Targets
-    weak: Features
+    take: Tensor
 
 
 class SSS(StudentTeacher):
@@ -63,7 +65,8 @@ class SSS(StudentTeacher):
       decoder given PCSW's boxes, make the pseudo-label.
     - Two strong views, each with a CutMix of its own and complementary channels, go through
       the student; DFE joins each with the weak view's features, mixed alike. The weak
-      features are the teacher's, so that they cost no further pass.
+      features are the teacher's, so that they cost no further pass, and DFE's half of them
+      is made once for both.
     - Head and prompted masks of both learn the pseudo-label where it is sure.
     - A memory bank for each class, filled by both decoders, informs every decoding.
 
@@ -85,12 +88,16 @@ class SSS(StudentTeacher):
     def before_step(self, batch: StepBatch, now: Moment) -> None:
         """Find the objects of the batch's unlabelled volumes where they are due."""
         config = self.config
-        if batch.unlabelled is None or not (config.sam and config.pcsw):
+        if not (config.sam and config.pcsw) or now.progress < config.prompt_start:
+            super().before_step(batch, now)
             return
-        if now.progress < config.prompt_start:
+        if batch.unlabelled is None:
             return
-        for number in self.tools.book.due(batch.unlabelled, now.step, config.prompt_age):
-            self.tools.book.find(number, self._coarse(number), now.step)
+        book, store = self.tools.book, self.tools.store
+        for number in book.due(batch.unlabelled, now.step, config.prompt_age):
+            seen = self.tools.scout(number, self.teacher, now.step)
+            stored = store[number].grey.shape[-1]
+            book.find(number, partial(seen.on_whole, stored), now.step)
 
     def loss(self, batch: StepBatch, now: Moment) -> StepLoss:
         """The labelled loss and both strong views'."""
@@ -120,7 +127,7 @@ class SSS(StudentTeacher):
             bank.restore(_under(f"bank.{place}.", tensors))
 
     def _labelled(self, batch: SliceBatch) -> tuple[Tensor, dict[str, float]]:
-        view, targets = self.tools.views.weak(batch)
+        view, targets = self.tools.labelled(batch)
         enhanced = self.student.enhance(embed(self.student, view))
         loss = labelled_loss(self.student.classify(enhanced), targets, self.config.dice_weight)
         parts = {"labelled": float(loss.detach())}
@@ -139,15 +146,17 @@ class SSS(StudentTeacher):
     def _unlabelled(self, batch: SliceBatch) -> tuple[Tensor, dict[str, float]]:
         weak, unknown = self.tools.views.weak(batch)
         features, pseudo = self._pseudo(weak, unknown)
-        one, two = (self._strongly(weak, features, pseudo) for _ in range(2))
+        one, two = (self._strongly(weak, pseudo) for _ in range(2))
         a, b = embed(self.student, one.view), embed(self.student, two.view)
         if self.config.channel_dropout:
             a, b = complementary_dropout(a, b, self.tools.generator)
         strong = Features.stack([a, b])
         similarity = 1.0
         if self.student.dfe is not None:
-            both = Features.stack([one.weak, two.weak])
-            _, strong, similarities = self.student.dfe(both, strong)
+            # Once for both views; mixed after DFE's convolution, which tells at seams alone.
+            weak_half = self.student.dfe.first_half(features)
+            halves = [_mixed_half(weak_half, one.take), _mixed_half(weak_half, two.take)]
+            strong, similarities = self.student.dfe.second(_stacked_halves(halves), strong)
             similarity = float(torch.stack(list(similarities)).detach().float().mean())
         targets = _stacked(one.targets, two.targets)
         threshold = self.config.threshold
@@ -188,14 +197,14 @@ class SSS(StudentTeacher):
             pseudo = replace(pseudo, ignore=pseudo.ignore | ~prompted[:, None, None])
         return features, pseudo
 
-    def _strongly(self, weak: View, features: Features, pseudo: Targets) -> StrongView:
+    def _strongly(self, weak: View, pseudo: Targets) -> StrongView:
         """A strong view with a CutMix of its own; everything is mixed alike."""
         take = self.tools.cutmix(len(weak), pseudo.labels.shape[-1])
         strong = self.tools.views.strong(weak)
         return StrongView(
             strong.mixed(strong.flipped_batch(), take),
             pseudo.mixed(pseudo.flipped_batch(), take),
-            mix_features(features, flipped(features), take),
+            take,
         )
 
     def _prompts(
@@ -231,14 +240,18 @@ class SSS(StudentTeacher):
         for entry, place in zip(entries, masks.objects.classes.tolist(), strict=True):
             self.banks[place].insert(entry)
 
-    @torch.no_grad()
-    def _coarse(self, number: int) -> Any:
-        """The coarse head's probabilities (Z, K + 1, S, S) of a whole volume."""
-        self.teacher.eval()
-        with self.tools.runtime.autocast():
-            pyramid = self.tools.squares_features(number, self.teacher)
-            logits = self.teacher.classify(self.teacher.enhance(pyramid))
-        return semantic_probabilities(logits).cpu().numpy()
+
+def _mixed_half(half: Half, take: Tensor) -> Half:
+    """The weak view's half of DFE, mixed as a strong view is."""
+    a, m = half.convolved, half.refined
+    return Half(mix_features(a, flipped(a), take), mix_features(m, flipped(m), take))
+
+
+def _stacked_halves(halves: Sequence[Half]) -> Half:
+    return Half(
+        Features.stack([half.convolved for half in halves]),
+        Features.stack([half.refined for half in halves]),
+    )
 
 
 def _stacked(one: Targets, two: Targets) -> Targets:

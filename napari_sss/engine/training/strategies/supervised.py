@@ -6,25 +6,16 @@ from typing import ClassVar
 
 from napari_sss.engine.training.data.sampling import StepBatch
 from napari_sss.engine.training.losses import labelled_loss
-from napari_sss.engine.training.strategies.base import Moment, StepLoss, StudentTeacher, embed
+from napari_sss.engine.training.strategies.base import Moment, StepLoss, StudentTeacher
 
 
 class Supervised(StudentTeacher):
-    """Cross-entropy and Dice, with the same views and EMA that the other methods have.
-
-    Each slice is seen weakly and strongly, in equal parts, as the consistency of the other
-    methods amounts to.
-    """
+    """Cross-entropy and Dice, with the same views and EMA that the other methods have."""
 
     needs_pool: ClassVar[bool] = False
 
     def loss(self, batch: StepBatch, now: Moment) -> StepLoss:
-        """The mean over the weak and the strong view."""
-        view, targets = self.tools.views.weak(batch.labelled)
-        total = None
-        for one in (view, self.tools.views.strong(view)):
-            logits = self.student.classify(self.student.enhance(embed(self.student, one)))
-            loss = labelled_loss(logits, targets, self.config.dice_weight)
-            total = loss if total is None else total + loss
-        assert total is not None
-        return StepLoss(total / 2, {"labelled": float(total.detach()) / 2})
+        """The loss of labelled slices, some of them seen strongly."""
+        logits, targets = self.supervised(batch.labelled)
+        loss = labelled_loss(logits, targets, self.config.dice_weight)
+        return StepLoss(loss, {"labelled": float(loss.detach())})

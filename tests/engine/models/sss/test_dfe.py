@@ -136,3 +136,16 @@ def test_layer_scale_starts_small_and_learns():
         torch.testing.assert_close(one.levels[scale], first.levels[scale])
     assert enhancement.factors is not None
     assert all(f.requires_grad for f in enhancement.factors)
+
+
+def test_the_first_views_half_made_once_gives_the_same():
+    torch.manual_seed(0)
+    enhancement = PyramidEnhancement(8, 4, layer_scale=0.5)
+    weak, strong = (
+        Features(tuple(torch.randn(2, 8, side, side) for side in (8, 4, 2))) for _ in range(2)
+    )
+    _, expected, s = enhancement(weak, strong)
+    found, similarities = enhancement.second(enhancement.first_half(weak), strong)
+    for one, two in zip(found.levels, expected.levels, strict=True):
+        torch.testing.assert_close(one, two)
+    torch.testing.assert_close(torch.stack(list(similarities)), torch.stack(list(s)))

@@ -18,7 +18,7 @@ from napari_sss.engine.training.processing import (
     Threshold,
     pseudo_labels,
 )
-from napari_sss.engine.training.strategies import registry
+from napari_sss.engine.training.strategies import names, registry
 from napari_sss.engine.training.strategies.base import (
     Moment,
     StepLoss,
@@ -63,8 +63,9 @@ def test_the_family_is_known_by_name():
 
 
 def test_a_strategy_of_another_package_trains(monkeypatch, settings, cases, tmp_path):
-    points = [EntryPoint("own", f"{__name__}:Own", registry.GROUP)]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    points = [EntryPoint("own", f"{__name__}:Own", names.GROUP)]
+    for module in (registry, names):
+        monkeypatch.setattr(module, "entry_points", lambda group: points)
     monkeypatch.setattr(EntryPoint, "load", lambda self: Own)
     assert "own" in registry.strategy_names()
     result = train(settings(strategy="own", mode="full", steps=2), cases, tmp_path)
@@ -73,7 +74,7 @@ def test_a_strategy_of_another_package_trains(monkeypatch, settings, cases, tmp_
 
 
 def test_what_is_no_strategy_is_refused(monkeypatch):
-    points = [EntryPoint("own", "json:dumps", registry.GROUP)]
+    points = [EntryPoint("own", "json:dumps", names.GROUP)]
     monkeypatch.setattr(registry, "entry_points", lambda group: points)
     with pytest.raises(ConfigError, match="json:dumps"):
         registry.find_strategy("own")
