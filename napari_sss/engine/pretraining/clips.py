@@ -32,7 +32,7 @@ CT_WINDOWS = (
 
 # Relative to an object that is annotated as it is: parts of a whole, sets of objects. They
 # are ambiguous with it, and a box would not tell which is meant.
-PART_SHARE, GROUP_SHARE = 0.3, 0.2
+PART_SHARE, GROUP_SHARE = 0.3, 0.1
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,16 @@ class ClipConfig:
 
     Parameters
     ----------
+    framed_share : float
+        Share of crops as they are in use: the object in the middle of a crop whose side is
+        ``framed`` times its own. The encoder then learns which object is meant before any
+        prompt is decoded.
+    framed : (float, float)
+        Range of that factor, around the one in use (``inference.crops.CONTEXT``).
     context : (float, float)
-        Range of the crop's side as a multiple of the object's longer side.
+        Range of the other crops' side as a multiple of the object's longer side.
     wide_share : float
-        Share of crops taken from further out, up to the whole slice.
+        Share of these taken from further out, up to the whole slice.
     smallest_area : int
         Voxels an object needs on the slice where it is prompted.
     rotation : float
@@ -58,6 +64,8 @@ class ClipConfig:
         A batch mixes this many scenes; one is replaced after so many batches.
     """
 
+    framed_share: float = 0.75
+    framed: tuple[float, float] = (1.5, 1.7)
     context: tuple[float, float] = (1.2, 2.2)
     wide_share: float = 0.2
     smallest_area: int = 40
@@ -238,28 +246,50 @@ def _crop_grid(
 
     The zoom is the number of source voxels per pixel of the crop.
     """
-    rows = torch.nonzero(mask.any(dim=1)).flatten()
-    columns = torch.nonzero(mask.any(dim=0)).flatten()
-    height = float(rows[-1] - rows[0] + 1)
-    width = float(columns[-1] - columns[0] + 1)
-    longer, whole = max(height, width), float(max(mask.shape))
-    low, high = config.context
-    extent = longer * rng.uniform(low, high)
-    if rng.random() < config.wide_share and whole > extent:
+    turn = _Turn.drawn(rng, config.rotation)
+    across, down = turn.seen(torch.nonzero(mask).float())
+    left, right = float(across.min()) - 0.5, float(across.max()) + 0.5
+    top, bottom = float(down.min()) - 0.5, float(down.max()) + 0.5
+    longer, whole = max(right - left, bottom - top), float(max(mask.shape))
+    framed = rng.random() < config.framed_share
+    extent = longer * rng.uniform(*(config.framed if framed else config.context))
+    if not framed and rng.random() < config.wide_share and whole > extent:
         extent = math.exp(rng.uniform(math.log(extent), math.log(whole)))
     extent = max(extent, 14.0)
-    slack = 0.5 * max(0.0, extent - longer)
-    centre_x = float(columns[0] + columns[-1]) / 2 + rng.uniform(-0.7, 0.7) * slack
-    centre_y = float(rows[0] + rows[-1]) / 2 + rng.uniform(-0.7, 0.7) * slack
-    angle = math.radians(rng.uniform(-config.rotation, config.rotation))
-    stretch = math.exp(rng.uniform(-0.15, 0.15))
+    slack = 0.03 * extent if framed else 0.35 * max(0.0, extent - longer)
+    middle_across = (left + right) / 2 + rng.uniform(-1, 1) * slack
+    middle_down = (top + bottom) / 2 + rng.uniform(-1, 1) * slack
     flip_x, flip_y = rng.choice([-1.0, 1.0]), rng.choice([-1.0, 1.0])
-    steps = (torch.arange(side, dtype=torch.float32) + 0.5) / side - 0.5
-    v, u = torch.meshgrid(steps * extent * flip_y, steps * extent * flip_x, indexing="ij")
-    u, v = u * stretch, v / stretch
-    x = centre_x + u * math.cos(angle) - v * math.sin(angle)
-    y = centre_y + u * math.sin(angle) + v * math.cos(angle)
-    return torch.stack([x, y], dim=-1), extent / side
+    steps = ((torch.arange(side, dtype=torch.float32) + 0.5) / side - 0.5) * extent
+    v, u = torch.meshgrid(
+        steps * flip_y + middle_down, steps * flip_x + middle_across, indexing="ij"
+    )
+    return turn.positions(u, v), extent / side
+
+
+@dataclass(frozen=True)
+class _Turn:
+    """A rotation of the slice around its origin, then a stretch that keeps areas."""
+
+    angle: float
+    stretch: float
+
+    @classmethod
+    def drawn(cls, rng: np.random.Generator, rotation: float) -> _Turn:
+        angle = math.radians(rng.uniform(-rotation, rotation))
+        return cls(angle, math.exp(rng.uniform(-0.15, 0.15)))
+
+    def seen(self, voxels: Tensor) -> tuple[Tensor, Tensor]:
+        """Where voxels (N, 2; row, column) lie across and down the turned slice."""
+        y, x = voxels.T
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        return (x * c + y * s) / self.stretch, (y * c - x * s) * self.stretch
+
+    def positions(self, u: Tensor, v: Tensor) -> Tensor:
+        """The way back: x and y in voxels, stacked along the last axis."""
+        u, v = u * self.stretch, v / self.stretch
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        return torch.stack([u * c - v * s, u * s + v * c], dim=-1)
 
 
 def _sampled(slices: Tensor, grid: Tensor, zoom: float, side: int, fill: float) -> Tensor:

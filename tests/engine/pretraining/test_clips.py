@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from napari_sss.engine.pretraining.clips import ClipConfig, ClipSampler
+from napari_sss.engine.inference.crops import CONTEXT
+from napari_sss.engine.pretraining.clips import ClipConfig, ClipSampler, _Turn
 
 SMALL = ClipConfig(scenes_in_pool=3, batches_per_scene=2)
 
@@ -121,3 +122,27 @@ def test_crops_are_zoomed_on_the_object(sampler):
     longer = torch.maximum(height, width).float() / 64
     # Context 1.2 to 2.2, a fifth further out: the middle one is about 1 / 1.8.
     assert 0.35 < longer.median() < 0.8
+
+
+def test_objects_are_framed_as_they_are_in_use(simple_scenes):
+    config = ClipConfig(
+        scenes_in_pool=3, framed_share=1.0, visible=0.0, framed=(CONTEXT, CONTEXT)
+    )
+    batch = ClipSampler(simple_scenes(5), 5, config).batch(0, 8, 1, 128)
+    for target in batch.target[:, 0]:
+        rows, columns = torch.nonzero(target > 0.5).T
+        height = int(rows.max() - rows.min()) + 1
+        width = int(columns.max() - columns.min()) + 1
+        # 128 / 1.6 = 80 pixels, turned or not; small objects get the smallest crop, and a
+        # voxel's corners stick out a little.
+        assert max(height, width) <= 80 * 1.1
+        middle = (rows.max() + rows.min()) / 2, (columns.max() + columns.min()) / 2
+        for place in middle:
+            assert abs(float(place) - 63.5) < 0.03 * 128 + 6
+
+
+def test_turning_a_slice_and_back_gives_the_same_places():
+    turn = _Turn(angle=0.6, stretch=1.1)
+    voxels = torch.tensor([[3.0, 7.0], [0.0, 0.0], [-2.0, 5.0]])
+    u, v = turn.seen(voxels)
+    assert torch.allclose(turn.positions(u, v), voxels.flip(1), atol=1e-5)
