@@ -78,6 +78,7 @@ class FinetuneController:
         self._shown = TabShown()
         self._reading: RunReading | None = None
         self._looking = False
+        self._refreshing = False
         self._told: RunPhase | None = None
         self._probing: subprocess.Popen[bytes] | None = None
         self._probe_folder: Path | None = None
@@ -110,8 +111,9 @@ class FinetuneController:
         project, store = self._room.project, self._store
         if project is None or store is None or self._shown.page is not Page.SETUP:
             return
-        if self._shown.setup.busy:
+        if self._refreshing or self._shown.setup.busy:
             return
+        self._refreshing = True
 
         def look(control: JobControl) -> tuple[Overview, str]:
             project.flush(5.0)
@@ -119,19 +121,24 @@ class FinetuneController:
                 return overview(opened, control), _title_in_use(store.project)
 
         def done(found: tuple[Overview, str]) -> None:
+            self._refreshing = False
             seen, starts_from = found
             same = seen == self._shown.setup.overview
             probe = self._shown.setup.probe if same else None
             self._show_setup(
                 overview=seen,
-                busy="",
+                looking=False,
                 probe=probe,
                 starts_from=starts_from,
                 why_not=self._why_not(seen),
             )
 
-        self._show_setup(busy="Looking at what was accepted …")
-        self._run("overview", look, done, self._no_setup)
+        def failed() -> None:
+            self._refreshing = False
+            self._show_setup(looking=False)
+
+        self._show_setup(looking=self._shown.setup.overview is None)
+        self._run("overview", look, done, failed)
 
     def start(self, plan: Plan) -> None:
         """Fix what is learned from, and start a run."""
@@ -298,6 +305,7 @@ class FinetuneController:
             self.refresh()
             return
         self._store, self._reading, self._told = store, None, None
+        self._refreshing = False
         self._shown = TabShown(Page.EMPTY if store is None else Page.SETUP)
         self._changed()
         if store is not None:

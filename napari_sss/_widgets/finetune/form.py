@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Optional, Union, get_args, get_origin
 
 import yaml
 from pydantic import ValidationError
@@ -33,11 +33,18 @@ class AdvancedForm(QWidget):
     ----------
     hidden : frozenset of str
         Fields that are shown elsewhere.
+    by_itself : frozenset of str
+        Fields whose value follows from others unless one is given.
     """
 
     changed = Signal()
 
-    def __init__(self, hidden: frozenset[str], parent: QWidget | None = None) -> None:
+    def __init__(
+        self,
+        hidden: frozenset[str],
+        by_itself: frozenset[str] = frozenset(),
+        parent: QWidget | None = None,
+    ) -> None:
         super().__init__(parent)
         self._lines: dict[str, _Line] = {}
         form = QFormLayout()
@@ -47,7 +54,11 @@ class AdvancedForm(QWidget):
         for name, field in TrainConfig.model_fields.items():
             if name in hidden:
                 continue
-            line = _line_for(field.annotation, field.default)
+            line = (
+                _line_for(Optional[field.annotation], None)  # noqa: UP045
+                if name in by_itself
+                else _line_for(field.annotation, field.default)
+            )
             line.widget.setToolTip(f"{field.description}\n({name})")
             line.listen(self._on_changed)
             label = QLabel(field.title or name)

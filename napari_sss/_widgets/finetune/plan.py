@@ -33,6 +33,9 @@ MODES = (
 SHOWN_ELSEWHERE = frozenset({"strategy", "model", "minutes", "steps", "mode", "classes"})
 """Settings with a place of their own in the tab, or that the project decides."""
 
+BY_TIME = frozenset({"validate_every", "checkpoint_every", "log_every"})
+"""Settings that follow from the time, unless the person gives them."""
+
 
 @dataclass(frozen=True)
 class Plan:

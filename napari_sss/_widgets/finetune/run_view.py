@@ -69,10 +69,9 @@ class RunView(QWidget):
         self._grid = QGridLayout()
         self._enlarged: int | None = None
         self.pictures = PicturesView()
-        self.board = QLabel()
-        self.board.setTextFormat(Qt.TextFormat.RichText)
-        self.board.setWordWrap(True)
-        self.board.linkActivated.connect(lambda link: QDesktopServices.openUrl(QUrl(link)))
+        self._folder = Path()
+        self.board = QPushButton("Open its folder")
+        self.board.clicked.connect(self._open_folder)
         self._arrange()
 
     def show_run(self, run: RunShown) -> None:
@@ -109,8 +108,7 @@ class RunView(QWidget):
             view.clicked.connect(lambda number=number: self._enlarge(number))
         layout.addLayout(self._grid)
         layout.addWidget(self.pictures)
-        layout.addWidget(self.load)
-        layout.addWidget(self.board)
+        layout.addWidget(row(self.load, self.board))
         layout.addStretch(1)
 
     def _enlarge(self, number: int) -> None:
@@ -153,10 +151,17 @@ class RunView(QWidget):
         self.end.setVisible(run.stuck)
 
     def _show_board(self, folder: Path) -> None:
+        self._folder = folder
         board = folder / TENSORBOARD_NAME
-        url = QUrl.fromLocalFile(str(board if board.is_dir() else folder)).toString()
-        self.board.setText(f'<a href="{url}">Open the run\'s folder</a>')
-        self.board.setToolTip(f'{folder}\nFor every curve: tensorboard --logdir "{board}"')
+        self.board.setToolTip(
+            f'{folder}\nFor every curve in the browser: tensorboard --logdir "{board}"'
+        )
+
+    def _open_folder(self) -> None:
+        """Show the run's folder, or that of its TensorBoard, in the system's file manager."""
+        board = self._folder / TENSORBOARD_NAME
+        shown = board if board.is_dir() else self._folder
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(shown)))
 
 
 def line_text(run: RunShown) -> str:

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_sss._widgets.finetune.form import AdvancedForm
 from napari_sss._widgets.finetune.plan import (
     BUDGETS,
+    BY_TIME,
     MODES,
     SHOWN_ELSEWHERE,
     Plan,
@@ -111,7 +112,8 @@ class SetupView(QWidget):
         else:
             promised = self.plan.promise(setup.probe)
             say(self.promise, promised or "Not measured on this machine yet.")
-        say(self.hint, setup.busy or setup.why_not or wrong)
+        looking = "Looking at what was accepted …" if setup.looking else ""
+        say(self.hint, setup.busy or looking or setup.why_not or wrong)
 
     def _arrange(self) -> None:
         form = QFormLayout()
@@ -145,7 +147,7 @@ class SetupView(QWidget):
     def _unfold(self, shown: bool) -> None:
         """Show or hide the form, which is made when it is asked for first."""
         if self.advanced is None:
-            self.advanced = AdvancedForm(SHOWN_ELSEWHERE)
+            self.advanced = AdvancedForm(SHOWN_ELSEWHERE, BY_TIME)
             self.advanced.changed.connect(lambda: self.plan_changed.emit())
             self._layout.insertWidget(self._layout.count() - 1, self.advanced)
         self.advanced.setVisible(shown)

@@ -40,7 +40,9 @@ class SetupShown:
     why_not : str
         Why Start cannot be pressed; "" where it can.
     busy : str
-        What is being done.
+        What is being done before a start.
+    looking : bool
+        What was accepted is being counted for the first time.
     probe : Probe, optional
         What was measured for the data and settings as they are.
     measuring : bool
@@ -52,6 +54,7 @@ class SetupShown:
     overview: Overview | None = None
     why_not: str = ""
     busy: str = ""
+    looking: bool = False
     probe: Probe | None = None
     measuring: bool = False
     starts_from: str = ""

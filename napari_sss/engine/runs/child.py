@@ -139,7 +139,8 @@ def _is_cuda_loss(error: BaseException) -> bool:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
+    line = str(error).strip().partition("\n")[0]
+    return line if line.endswith((".", "!", "?")) else f"{line}."
 
 
 def listen_to_the_system(end: Callable[[], None]) -> None:
