@@ -26,45 +26,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_sss.engine.models.architecture import Architecture
+from napari_sss.engine.models.interrupting import between_blocks
+from napari_sss.engine.models.prepared_layers import Linear, Norm
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
 
 Levels = tuple[Tensor, Tensor, Tensor]
-
-
-@dataclass(frozen=True)
-class _Linear:
-    """A linear map, ready in the precision in which it is computed."""
-
-    weight: Tensor
-    bias: Tensor
-
-    @classmethod
-    def of(cls, layer: nn.Linear, dtype: torch.dtype) -> _Linear:
-        return cls(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype))
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight, self.bias)
-
-
-@dataclass(frozen=True)
-class _Norm:
-    """A layer normalisation of the last axis."""
-
-    weight: Tensor
-    bias: Tensor
-    eps: float
-
-    @classmethod
-    def of(cls, layer: nn.LayerNorm, dtype: torch.dtype) -> _Norm:
-        return cls(layer.weight.detach().to(dtype), layer.bias.detach().to(dtype), layer.eps)
-
-    def __call__(self, x: Tensor) -> Tensor:
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 @dataclass(frozen=True)
@@ -109,11 +80,11 @@ class _Block:
 
     def __init__(self, block: Any, dtype: torch.dtype) -> None:
         attention = block.attn
-        self.norm1, self.norm2 = (_Norm.of(n, dtype) for n in (block.norm1, block.norm2))
-        self.qkv = _Linear.of(attention.qkv, dtype)
-        self.out = _Linear.of(attention.proj, dtype)
-        self.widen = _Linear.of(block.proj, dtype) if hasattr(block, "proj") else None
-        self.hidden, self.narrow = (_Linear.of(layer, dtype) for layer in block.mlp.layers)
+        self.norm1, self.norm2 = (Norm.of(n, dtype) for n in (block.norm1, block.norm2))
+        self.qkv = Linear.of(attention.qkv, dtype)
+        self.out = Linear.of(attention.proj, dtype)
+        self.widen = Linear.of(block.proj, dtype) if hasattr(block, "proj") else None
+        self.hidden, self.narrow = (Linear.of(layer, dtype) for layer in block.mlp.layers)
         self.heads: int = attention.num_heads
         self.window: int = block.window_size
         self.halves: bool = block.q_stride is not None
@@ -235,6 +206,7 @@ class PreparedEncoder:
             tokens = _Tokens(x, 0, (x.shape[1], x.shape[2]))
             stages = []
             for number, block in enumerate(self._blocks):
+                between_blocks()
                 tokens = block(tokens)
                 if number in self._stage_ends:
                     stages.append(tokens.in_windows(0).values)
@@ -271,25 +243,25 @@ class _Neck:
 
     def __init__(self, net: SAM2Base, top_down: tuple[int, ...], dtype: torch.dtype) -> None:
         convolutions = net.image_encoder.neck.convs  # the coarsest level's first
-        lateral = [_as_linear(c.conv, torch.float64) for c in reversed(convolutions)]
+        lateral = [Linear.of_convolution(c.conv, torch.float64) for c in reversed(convolutions)]
         fine, middle = (
-            _as_linear(c, torch.float64)
+            Linear.of_convolution(c, torch.float64)
             for c in (net.sam_mask_decoder.conv_s0, net.sam_mask_decoder.conv_s1)
         )
         down = [level in top_down for level in range(4)]
         self.dtype = dtype
         # Level 2 is wanted in full, 1 through conv_s1 and, where level 0 reads it, conv_s0.
-        self.coarsest = _cast(lateral[3], dtype) if down[2] else None
-        self.top = _cast(lateral[2], dtype)
-        self.middle = _cast(_product(middle, lateral[1]), dtype)
-        self.fine = _cast(_product(fine, lateral[0]), dtype)
+        self.coarsest = lateral[3].to(dtype) if down[2] else None
+        self.top = lateral[2].to(dtype)
+        self.middle = middle.after(lateral[1]).to(dtype)
+        self.fine = fine.after(lateral[0]).to(dtype)
         self.top_to_middle = middle.weight.to(dtype) if down[1] else None
         self.middle_to_fine = self.top_to_fine = None
         if down[0]:
             # Biases once: this one has the lateral's, not conv_s0's own.
-            self.middle_to_fine = _cast(
-                _Linear(fine.weight @ lateral[1].weight, fine.weight @ lateral[1].bias), dtype
-            )
+            self.middle_to_fine = Linear(
+                fine.weight @ lateral[1].weight, fine.weight @ lateral[1].bias
+            ).to(dtype)
             self.top_to_fine = fine.weight.to(dtype) if down[1] else None
 
     def __call__(self, stages: list[Tensor]) -> Levels:
@@ -308,21 +280,6 @@ class _Neck:
             fine += _doubled(passed)
         # The memory and the decoder add to the top level again and again: in full precision.
         return _channels_first(fine), _channels_first(middle), _channels_first(top.float())
-
-
-def _as_linear(convolution: Any, dtype: torch.dtype) -> _Linear:
-    """A convolution of one pixel as a linear map of channels."""
-    weight = convolution.weight.detach()[:, :, 0, 0].to(dtype)
-    return _Linear(weight, convolution.bias.detach().to(dtype))
-
-
-def _product(second: _Linear, first: _Linear) -> _Linear:
-    """Two linear maps, one after the other, as one."""
-    return _Linear(second.weight @ first.weight, second.weight @ first.bias + second.bias)
-
-
-def _cast(linear: _Linear, dtype: torch.dtype) -> _Linear:
-    return _Linear(linear.weight.to(dtype), linear.bias.to(dtype))
 
 
 def _doubled(x: Tensor) -> Tensor:

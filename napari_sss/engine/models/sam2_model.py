@@ -17,11 +17,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from napari_sss.engine.models.architecture import Architecture
+from napari_sss.engine.models.arrangements import Arrangements
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
 
+    from napari_sss.engine.models.prepared_decoder import PreparedDecoder
     from napari_sss.engine.models.prepared_encoder import PreparedEncoder
+    from napari_sss.engine.models.prepared_memory import PreparedMemory
 
 ABSENT_LOGIT = -1024.0
 
@@ -206,7 +209,7 @@ class Sam2Model:
         self.precision = precision
         self.name = name
         self.sha256 = sha256
-        self._prepared: tuple[object, PreparedEncoder] | None = None
+        self._arrangements = Arrangements()
 
     @property
     def image_size(self) -> int:
@@ -272,24 +275,53 @@ class Sam2Model:
         return Features((fpn[0], fpn[1], fpn[2]))
 
     def _prepared_encoder(self) -> PreparedEncoder | None:
-        """The faster encoder for inference on a CPU; None where the network's own is needed.
-
-        It is made anew whenever the weights, the input's size or the precision have changed.
-        """
+        """The faster encoder, where it may take the place of the network's own."""
         from napari_sss.engine.models.prepared_encoder import PreparedEncoder
 
-        if self.device.type != "cpu" or torch.is_grad_enabled():
+        net = self.net
+        if not self._arranges or not PreparedEncoder.suits(net):
             return None
-        if not PreparedEncoder.suits(self.net):
+        decoder: Any = net.sam_mask_decoder
+        return self._arrangements.get(
+            "encoder",
+            (net.image_encoder, decoder.conv_s0, decoder.conv_s1),
+            (self.image_size, self.precision),
+            lambda: PreparedEncoder(net, self.architecture, self.precision),
+        )
+
+    def _prepared_memory(self) -> PreparedMemory | None:
+        """The faster memory attention, likewise."""
+        from napari_sss.engine.models.prepared_memory import PreparedMemory
+
+        net = self.net
+        if not self._arranges or not PreparedMemory.suits(net):
             return None
-        decoder = self.net.sam_mask_decoder
-        modules = (self.net.image_encoder, decoder.conv_s0, decoder.conv_s1)
-        weights = tuple((id(p), p._version) for m in modules for p in m.parameters())
-        state = (weights, self.image_size, self.precision)
-        if self._prepared is None or self._prepared[0] != state:
-            prepared = PreparedEncoder(self.net, self.architecture, self.precision)
-            self._prepared = (state, prepared)
-        return self._prepared[1]
+        tpos: Any = net.obj_ptr_tpos_proj
+        return self._arrangements.get(
+            "memory",
+            (net.memory_attention, tpos),
+            (self.image_size, self.precision, net.maskmem_tpos_enc._version),
+            lambda: PreparedMemory(net, self.image_size // 16, self.precision),
+        )
+
+    def _prepared_decoder(self) -> PreparedDecoder | None:
+        """The faster mask decoder, likewise."""
+        from napari_sss.engine.models.prepared_decoder import PreparedDecoder
+
+        net = self.net
+        if not self._arranges or not PreparedDecoder.suits(net):
+            return None
+        return self._arrangements.get(
+            "decoder",
+            (net.sam_mask_decoder, net.sam_prompt_encoder),
+            self.image_size,
+            lambda: PreparedDecoder(net),
+        )
+
+    @property
+    def _arranges(self) -> bool:
+        """Whether what is arranged for a CPU's inference may take the network's place."""
+        return self.device.type == "cpu" and not torch.is_grad_enabled()
 
     def without_memory(self, features: Features) -> Tensor:
         """(B, C, S/16, S/16) features for a slice of which no neighbour is known."""
@@ -312,8 +344,11 @@ class Sam2Model:
             Whether the stack is walked towards lower indices.
         """
         top = features.levels[2]
-        positions = self._positions(top)
         bank.bring_to(self.device)
+        memory = self._prepared_memory()
+        if memory is not None:
+            return memory(top, bank.prompted, bank.tracked, index, backwards, slices)
+        positions = self._positions(top)
         return self.net._prepare_memory_conditioned_features(
             frame_idx=index,
             is_init_cond_frame=False,
@@ -349,6 +384,11 @@ class Sam2Model:
         multimask : bool
             Three masks instead of one, for a prompt that means several things.
         """
+        decoder = self._prepared_decoder()
+        if decoder is not None:
+            embedded = self._embedded(prompts, mask_logits, len(pixels))
+            fine, middle, _ = features.levels
+            return Decoded(*decoder(fine, middle, pixels, embedded, multimask))
         points = self._padded(prompts, len(pixels))
         sparse, dense = self.net.sam_prompt_encoder(
             points=points, boxes=None, masks=mask_logits
@@ -363,6 +403,19 @@ class Sam2Model:
             high_res_features=list(features.levels[:2]),
         )
         return Decoded(logits.float(), ious.float(), score.float(), tokens.float())
+
+    def _embedded(
+        self, prompts: PointPrompts | None, mask_logits: Tensor | None, batch: int
+    ) -> tuple[Tensor, Tensor] | None:
+        """Prompts as the decoder reads them, in float32; None where there are none."""
+        if prompts is None and mask_logits is None:
+            return None
+        if mask_logits is not None:
+            mask_logits = mask_logits.float()
+        with torch.autocast(self.device.type, enabled=False):
+            return self.net.sam_prompt_encoder(
+                points=self._padded(prompts, batch), boxes=None, masks=mask_logits
+            )
 
     def adopt(self, features: Features, mask: Tensor) -> Decoded:
         """A mask that was given, as the answer itself: how SAM-2 takes a mask as prompt.
