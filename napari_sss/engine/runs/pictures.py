@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_sss.engine.errors import WriteError
+from napari_sss.engine.errors import InputError, WriteError
+from napari_sss.engine.inference.looking import look
 from napari_sss.engine.inference.semantic import semantic_squares
+from napari_sss.engine.inference.squares import SliceGeometry
+from napari_sss.engine.models.sss.focus import Window
+from napari_sss.engine.models.sss.segmenter import Segmenter
 from napari_sss.engine.reports.colours import colour_of
 from napari_sss.engine.runs.files import PICTURES, read_json
 from napari_sss.engine.training.assembly import Assembled
+from napari_sss.engine.training.data.preparing import read_case_volume
 from napari_sss.engine.volumes.atomic import replacing, write_json
+from napari_sss.engine.volumes.intensity import IntensityWindow, window_for
+from napari_sss.engine.volumes.volume import Volume
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +39,30 @@ OPACITY = 0.45
 GAP = 4
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A slice that is drawn again and again.
+
+    Parameters
+    ----------
+    case : str
+        Its case.
+    index : int
+        Which slice, in canonical order.
+    volume : Volume
+        It alone.
+    intensities : IntensityWindow
+        Decided on the whole volume, as in training.
+    """
+
+    case: str
+    index: int
+    volume: Volume
+    intensities: IntensityWindow
+
+
 class Pictures:
-    """Draws the same few slices again and again.
+    """Draws the same few slices again and again, as the model itself looks at them.
 
     Parameters
     ----------
@@ -50,37 +80,42 @@ class Pictures:
         self._slices = chosen_slices(parts, count)
 
     def draw(self, step: int) -> None:
-        """Draw what the networks make of the slices now; a training never fails by it."""
+        """Draw what the networks make of the slices now; without room they are left out."""
         if not self._slices:
             return
         try:
-            rows = [self._row(step, place, *where) for place, where in enumerate(self._slices)]
+            rows = [self._row(step, place, one) for place, one in enumerate(self._slices)]
             self._remember(step, rows)
         except (WriteError, OSError) as error:
             log.warning("The pictures of step %d were not kept: %s", step, error)
 
-    def _row(self, step: int, place: int, number: int, index: int) -> dict[str, Any]:
+    def _row(self, step: int, place: int, one: Drawn) -> dict[str, Any]:
         strategy = self._parts.strategy
-        store = strategy.tools.store
-        grey = store[number].grey[index : index + 1]
         teacher = strategy.inference_model()
         others = [n for n in strategy.networks.values() if n is not teacher]
-        student = others[0] if others else teacher
-        taught = semantic_squares(teacher, grey)[0].numpy()
-        learned = semantic_squares(student, grey)[0].numpy() if others else taught
+        seen = look(teacher, self._seeing(one, teacher), self._parts.whereabouts.focus)
+        taught = seen.squares[0].numpy()
+        learned = semantic_squares(others[0], seen.grey)[0].numpy() if others else taught
         sure = taught.max(axis=0) >= strategy.config.threshold
         pseudo = np.where(sure, taught.argmax(axis=0), 0)
         name = f"{step:07d}_{place}.png"
-        image = side_by_side(grey[0].astype(np.float32), pseudo, learned.argmax(axis=0))
+        image = side_by_side(seen.grey[0].astype(np.float32), pseudo, learned.argmax(axis=0))
         with replacing(self._folder / name, ".png", make_folder=True) as beside:
             beside.write_bytes(png(image))
-        case = store.cases[number]
         return {
             "file": name,
-            "case": case.name,
-            "slice": index,
+            "case": one.case,
+            "slice": one.index,
             "confident": round(float(sure.mean()), 4),
         }
+
+    def _seeing(self, one: Drawn, network: Segmenter) -> Callable[[Window], NDArray[Any]]:
+        """From a window to its square of the slice."""
+        grid = one.volume.grid
+        if self._parts.preparation.spacing is not None:
+            grid = replace(grid, spacing=self._parts.preparation.spacing)
+        whole = SliceGeometry.of(grid, network.sam2.image_size)
+        return lambda part: whole.through(part).squares(one.volume, one.intensities)
 
     def _remember(self, step: int, rows: list[dict[str, Any]]) -> None:
         path = self._folder / INDEX_NAME
@@ -95,23 +130,32 @@ class Pictures:
                 (self._folder / row["file"]).unlink(missing_ok=True)
 
 
-def chosen_slices(parts: Assembled, count: int) -> list[tuple[int, int]]:
-    """Case numbers and slices: of different cases spread over the pool, near their middles.
+def chosen_slices(parts: Assembled, count: int) -> list[Drawn]:
+    """The middle slices of different cases, spread over the pool.
 
-    Where there is no pool, labelled slices.
+    Where there is no pool, of labelled cases. What cannot be read is left out.
     """
-    if count < 1:
-        return []
     store, pool = parts.strategy.tools.store, parts.sampler.pool
-    if not pool:
-        listed = parts.sampler.survey.slices
-        return [listed[place] for place in _spread(len(listed), count)]
+    numbers = list(pool) or sorted({number for number, _ in parts.sampler.survey.slices})
     found = []
-    for place in _spread(len(pool), count):
-        prepared = store.get(pool[place])
-        if prepared is not None:
-            found.append((pool[place], len(prepared.grey) // 2))
+    for place in _spread(len(numbers), count):
+        case = store.cases[numbers[place]]
+        try:
+            volume = read_case_volume(case)
+        except InputError as error:
+            log.warning("%s is not drawn: %s", case.name, error)
+            continue
+        index = volume.grid.viewed(volume.grid.canonical_view()).shape[0] // 2
+        intensities = window_for(volume, parts.preparation.window)
+        found.append(Drawn(case.name, index, one_slice(volume, index), intensities))
     return found
+
+
+def one_slice(volume: Volume, index: int) -> Volume:
+    """A slice of a volume, in canonical order, as a volume of its own."""
+    seen = volume.viewed(volume.grid.canonical_view())
+    grid = replace(seen.grid, shape=(1, *seen.grid.shape[1:]))
+    return replace(seen, array=seen.array[index : index + 1].copy(), grid=grid)
 
 
 def _spread(size: int, count: int) -> list[int]:

@@ -17,6 +17,9 @@ BETTER = 0.01
 WORSE_CLASS = 0.02
 """Loss of Dice in one class that is warned of, whatever the mean says."""
 
+HARDLY = 0.3
+"""Dice below which a class counts as not found."""
+
 CaseDice = Mapping[str, Mapping[str, float | None]]
 """Dice by case and class; None where neither truth nor prediction shows the class."""
 
@@ -135,23 +138,37 @@ def judged(classes: Sequence[str], new: CaseDice, old: CaseDice | None) -> Judge
             lines,
         )
     if old is None:
-        warnings = tuple(
-            f"{line.name} is hardly found: Dice {line.new:.2f}."
-            for line in lines
-            if line.new is not None and line.new < 0.3
-        )
-        return Judgement(
-            Verdict.LOOK if warnings else Verdict.ADOPT,
-            "The model in use cannot find these classes by itself; the new one can, with a "
-            f"Dice of {_shown(mean.new)} on {_cases(len(new))} it never saw.",
-            mean,
-            lines,
-            warnings,
-        )
+        return _alone(lines, mean, len(new))
     warnings = _warnings(lines, mean)
     interval = _interval(paired.gains)
     verdict, reason = _weighed(paired.gains, warnings, interval)
     return Judgement(verdict, reason, mean, lines, warnings, interval)
+
+
+def _alone(lines: tuple[Line, ...], mean: Line, cases: int) -> Judgement:
+    """The judgement on a new model where the one in use cannot name classes."""
+    warnings = tuple(
+        f"{line.name} is hardly found: Dice {line.new:.2f}."
+        for line in lines
+        if line.new is not None and line.new < HARDLY
+    )
+    told = f"a Dice of {_shown(mean.new)} on {_cases(cases)} it never saw"
+    if mean.new is None or mean.new < HARDLY:
+        return Judgement(
+            Verdict.KEEP,
+            f"The new model hardly finds these classes by itself yet: {told}. Train longer, or "
+            "accept more cases.",
+            mean,
+            lines,
+            warnings,
+        )
+    return Judgement(
+        Verdict.LOOK if warnings else Verdict.ADOPT,
+        f"The model in use cannot find these classes by itself; the new one can, with {told}.",
+        mean,
+        lines,
+        warnings,
+    )
 
 
 def _weighed(
