@@ -312,7 +312,10 @@ class Worker:
         return lambda: self._do_idle(work, control)
 
     def _do(self, job: Job, control: JobControl) -> None:
+        outer = self._answering
+        self._answering = job.urgency is Urgency.ANSWER
         letter = self._outcome(job, control)
+        self._answering = outer
         self._mailbox.drop_progress(id(control))
         self._mailbox.put(letter, urgent=job.urgency is Urgency.ANSWER)
         # Only now: who finds the worker idle must also find its last message.
@@ -322,13 +325,9 @@ class Worker:
     def _answer(self) -> None:
         """Run the answers that wait; called at the step boundaries of a running job."""
         if self._answering or threading.current_thread() is not self._thread:
-            return
-        self._answering = True
-        try:
-            while (entry := self._next_answer()) is not None:
-                self._do(*entry)
-        finally:
-            self._answering = False
+            return  # answers come in their order, not one inside the other
+        while (entry := self._next_answer()) is not None:
+            self._do(*entry)
 
     def _next_answer(self) -> tuple[Job, JobControl] | None:
         with self._changed:

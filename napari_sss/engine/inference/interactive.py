@@ -24,6 +24,8 @@ from napari_sss.engine.inference.zoom import LARGE_INPUT, outline, positions
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.prompts.types import Plane, SlicePrompt
 
+LEAST_SURE = 0.5  # the model's own estimate of an IoU, below which nothing is shown
+
 
 @dataclass(frozen=True)
 class QuickAnswer:
@@ -123,7 +125,8 @@ class Interactive:
 def _at_first_sight(stack: SliceStack, prompt: SlicePrompt) -> SliceAnswer | None:
     """What the whole slice answers, where it is encoded and looking closer takes a while.
 
-    None too where it misses what was pointed at: no answer is better than a wrong one.
+    None too where it is doubtful or misses what was pointed at: no answer is better than a
+    wrong one.
     """
     whole = CropFrame.whole(stack.shape, stack.spacing)
     places = [(x, y) for x, y, positive in positions(prompt) if positive]
@@ -135,6 +138,8 @@ def _at_first_sight(stack: SliceStack, prompt: SlicePrompt) -> SliceAnswer | Non
     ):
         return None
     answer = decode_in(stack, prompt, whole).answer
+    if answer.iou < LEAST_SURE:
+        return None
     row, column = (
         round(p) - o for p, o in zip(reversed(places[0]), answer.offset, strict=True)
     )

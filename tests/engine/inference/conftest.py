@@ -32,6 +32,7 @@ class Seer:
     """
 
     def __init__(self) -> None:
+        self.sureness = 0.9
         self.encoded: list[int] = []  # crops per call
         self.banks: list[tuple[int, set[int], set[int]]] = []  # slice, prompted, tracked
 
@@ -92,7 +93,7 @@ class Seer:
             region = _clicked(region, bright, prompts)
         logits = torch.where(region, SURE, -SURE)[None, None]
         score = 5.0 if region.any() else -5.0
-        return logits, torch.tensor([[0.9]]), torch.tensor([[score]])
+        return logits, torch.tensor([[self.sureness]]), torch.tensor([[score]])
 
 
 def _clicked(region: torch.Tensor, bright: torch.Tensor, prompts: PointPrompts) -> torch.Tensor:

@@ -8,7 +8,7 @@ import torch
 
 from napari_sss.engine.errors import Cancelled, DeviceError
 from napari_sss.engine.jobs import JobControl
-from napari_sss.engine.models import devices
+from napari_sss.engine.models import devices, memory
 from napari_sss.engine.models.memory import is_out_of_memory, move_model, run_with_fallback
 from napari_sss.engine.models.sam2_model import Sam2Model
 
@@ -150,3 +150,75 @@ def test_encoding_survives_exhausted_memory(tiny_model):
         expected = tiny_model.encode(images).levels[2]
     assert len(result.messages) == 1
     torch.testing.assert_close(torch.stack(result.outputs), expected, rtol=1e-4, atol=1e-5)
+
+
+class Movable:
+    """A model as far as :func:`carry_on` knows it."""
+
+    def __init__(self, device="cuda"):
+        self.device = torch.device(device)
+
+
+@pytest.fixture
+def movable(monkeypatch):
+    moved = []
+
+    def move(model, device):
+        moved.append(device.type)
+        model.device = device
+
+    monkeypatch.setattr(memory, "move_model", move)
+    model = Movable()
+    model.moved = moved
+    return model
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory."), MemoryError()],
+    ids=["cuda", "host"],
+)
+def test_work_goes_on_on_the_cpu_with_a_word(movable, error):
+    told, devices = [], []
+
+    def work():
+        devices.append(movable.device.type)
+        if movable.device.type == "cuda":
+            raise error
+        return "done"
+
+    assert memory.carry_on(movable, work, told.append) == "done"
+    assert devices == ["cuda", "cpu"]
+    assert len(told) == 1
+    assert "CPU" in told[0]
+
+
+def test_a_cpu_that_is_too_small_is_named_with_the_remedy(movable):
+    def work():
+        raise MemoryError
+
+    with pytest.raises(DeviceError, match=r"cpu.*smaller model"):
+        memory.carry_on(movable, work, lambda text: None)
+
+
+def test_other_errors_of_the_work_pass(movable):
+    def work():
+        raise RuntimeError("shape mismatch")
+
+    with pytest.raises(RuntimeError, match="shape mismatch"):
+        memory.carry_on(movable, work)
+    assert movable.moved == []
+
+
+def test_work_that_began_before_the_model_moved_is_done_again(movable):
+    devices = []
+
+    def work():
+        devices.append(movable.device.type)
+        if len(devices) == 1:
+            movable.device = torch.device("cpu")  # something inside had to move it
+            raise RuntimeError("Expected all tensors to be on the same device")
+        return "done"
+
+    assert memory.carry_on(movable, work, lambda text: None) == "done"
+    assert devices == ["cuda", "cpu"]
