@@ -39,7 +39,9 @@ class PoolJob(BaseModel):
     preset: str | None = Field(
         None, description="Tissue preset; needed where the model knows no classes."
     )
-    window: str | None = Field(None, description="Intensity window; by default the preset's.")
+    window: str | None = Field(
+        None, description="Intensity window for a preset; by default its own."
+    )
     device: str | None = Field(None, description="Where it computes; by default the fastest.")
 
 

@@ -56,7 +56,7 @@ class Labeller:
             semantic=semantic,
             image_size=self.model.image_size,
             preset=None if self.trained is not None else self.job.preset,
-            window=self.job.window,
+            window=None if self.trained is not None else self.job.window,
         )
 
     def label(self, volume: Volume, control: JobControl | None = None) -> CaseResult:
@@ -90,10 +90,10 @@ class Labeller:
         return CaseResult(objects, self._run(window, settings))
 
     def _window_name(self) -> str | None:
+        if self.trained is not None:
+            return self.trained.facts.window  # what it was trained with, whatever is shown
         if self.job.window is not None:
             return self.job.window
-        if self.trained is not None:
-            return self.trained.facts.window
         return tissue_preset(str(self.job.preset).partition(",")[0].strip()).window
 
     def _run(self, window: IntensityWindow, settings: dict[str, Any]) -> RunRecord:
