@@ -118,6 +118,7 @@ class Answering:
         self._scan: _Scan | None = None
         self._view: tuple[Plane, int] = (Plane.AXIAL, 0)
         self._asked: dict[tuple[int, Plane, int], JobControl] = {}
+        self._standing: dict[tuple[int, Plane, int], NDArray[np.bool_] | None] = {}
         self._opened: tuple[_Scan, OpenVolume] | None = None  # touched in the worker only
         self._ahead = IdleWork(self._step, self._progressed, self._failed_ahead)
         model.changed.connect(self._on_model)
@@ -168,6 +169,9 @@ class Answering:
         key = (prompts.id, prompt.plane, prompt.index)
         if key in self._asked:
             self._asked[key].cancel()
+            # Of an unanswered question at most a provisional mask was shown.
+            current = self._standing.get(key)
+        self._standing[key] = current
         began = time.perf_counter()
 
         def answer(control: JobControl, post: Post) -> None:
@@ -185,7 +189,7 @@ class Answering:
 
         def ended(_: Any = None) -> None:
             if self._asked.get(key) is control:
-                del self._asked[key]
+                del self._asked[key], self._standing[key]
             self._look_ahead()
 
         def failed(error: Exception) -> None:
@@ -212,6 +216,7 @@ class Answering:
         gone = set(ids)
         for key in [k for k in self._asked if k[0] in gone]:
             self._asked.pop(key).cancel()
+            del self._standing[key]
 
     @property
     def pending(self) -> bool:
@@ -224,6 +229,7 @@ class Answering:
         for control in self._asked.values():
             control.cancel()
         self._asked.clear()
+        self._standing.clear()
         if self._volume is None or self._window is None or not self._model.status.name:
             self._scan = None
             self._worker.when_idle(None)

@@ -180,6 +180,21 @@ def test_a_newer_click_supersedes_the_older_one(ready):
     assert voxels(ready.told) == [2]
 
 
+def test_a_click_that_supersedes_an_unanswered_one_corrects_what_stood_before(ready):
+    """What stands by then may be the former one's provisional mask."""
+    before, provisional = np.eye(8, dtype=bool), np.ones((8, 8), dtype=bool)
+    ready.engine.gate.clear()
+    ready.answering.ask(prompted(1), current=before)
+    assert ready.engine.answering.wait(10)
+    ready.answering.ask(prompted(1, 2), current=provisional)
+    ready.engine.gate.set()
+    ready.read(lambda: not ready.answering.pending)
+    assert ready.engine.asked[-1][2] is before
+    ready.answering.ask(prompted(1, 2, 3), current=provisional)
+    ready.read(lambda: not ready.answering.pending)
+    assert ready.engine.asked[-1][2] is provisional
+
+
 def test_first_sight_of_a_superseded_click_is_not_shown(ready):
     """It lies in the mailbox already when the next click comes."""
     ready.engine.first_sight = True
