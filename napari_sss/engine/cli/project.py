@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sss.engine.cli.arguments import add_json_argument, add_reading_arguments
 from napari_sss.engine.cli.exit_codes import ExitCode
 from napari_sss.engine.cli.output import say, say_json, tell
+from napari_sss.engine.cli.project_pool import add_prelabel, add_rank, prelabel, rank
 from napari_sss.engine.cli.terminal import terminal_job
 
 if TYPE_CHECKING:
@@ -33,11 +34,20 @@ def add_parser(subparsers: Subparsers) -> None:
     _add_add(actions)
     _add_list(actions)
     _add_export(actions)
+    add_rank(actions)
+    add_prelabel(actions)
 
 
 def run(args: argparse.Namespace) -> int:
     """Do what was asked of the project."""
-    actions = {"create": _create, "add": _add, "list": _list, "export": _export}
+    actions = {
+        "create": _create,
+        "add": _add,
+        "list": _list,
+        "export": _export,
+        "rank": rank,
+        "prelabel": prelabel,
+    }
     return actions[args.action](args)
 
 
