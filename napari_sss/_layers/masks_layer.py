@@ -75,6 +75,18 @@ class MasksLayer:
                 self._viewer.layers.selection.active = active
         return self._layer.data
 
+    def brush(self, object_id: int, positive: bool) -> Any:
+        """Make the layer ready to be painted on, or erased, as an object; return it."""
+        self.array()
+        if self._layer.selected_label != object_id:
+            self._layer.selected_label = object_id
+        self._layer.mode = "paint" if positive else "erase"
+        return self._layer
+
+    def is_shown_as(self, layer: Any) -> bool:
+        """Whether this is the layer, or a proxy of it."""
+        return self._layer is not None and layer == self._layer
+
     def touch(self, touched: Touched) -> None:
         """Take note that voxels have changed; :meth:`flush` shows it."""
         self._touched = touched if self._touched is None else self._touched.joined(touched)

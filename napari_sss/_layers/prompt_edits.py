@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 
 from napari_sss.engine.prompts.types import ObjectPrompts, SlicePrompt
 
@@ -40,3 +41,15 @@ def is_empty(prompt: SlicePrompt) -> bool:
     """Whether nothing is prompted on the slice."""
     drawn = prompt.points or prompt.strokes or prompt.polygons
     return prompt.box is None and prompt.mask is None and not drawn
+
+
+def in_main_plane(prompts: ObjectPrompts) -> ObjectPrompts:
+    """Return an object with its prompts in one plane only: that of most of them.
+
+    Through the stack an object is followed in one plane; of equally many the first counts.
+    """
+    planes = Counter(p.plane for p in prompts.prompts)
+    if len(planes) < 2:
+        return prompts
+    main = planes.most_common(1)[0][0]
+    return replace(prompts, prompts=tuple(p for p in prompts.prompts if p.plane is main))

@@ -150,6 +150,11 @@ class PromptLayers:
             with self._quietly() as stack:
                 stack.boxes.write_labels({object_id: self._known[object_id]})
 
+    @property
+    def next_id(self) -> int:
+        """The id that the next object gets."""
+        return self._highest_id + 1
+
     def reserve(self, object_id: int) -> None:
         """Let objects that a person adds have ids above this one."""
         self._highest_id = max(self._highest_id, object_id)
@@ -169,13 +174,16 @@ class PromptLayers:
 
     @property
     def stencil(self) -> Stencil | None:
-        """What the mouse draws now; None where it draws no prompts."""
+        """What the mouse draws now; None where it draws no prompts.
+
+        Layers are compared by ``==``: a plugin is given proxies of the viewer's.
+        """
         active = self._viewer.layers.selection.active
         if self._stack is None or active not in self._stack.layers:
             return None
         mode = str(active.mode)
         return next(
-            (s for s in Stencil if s.value == mode and self._layer_of(s) is active), None
+            (s for s in Stencil if s.value == mode and self._layer_of(s) == active), None
         )
 
     @property

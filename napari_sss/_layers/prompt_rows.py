@@ -130,7 +130,8 @@ def prompts_of(
         What new objects are called.
     """
     slices: dict[int, dict[tuple[Plane, int], SlicePrompt]] = {}
-    for row in (*rows.boxes, *rows.points, *rows.drawings):
+    each: list[Row] = [*rows.boxes, *rows.points, *rows.drawings]
+    for row in each:
         of_object = slices.setdefault(row.object_id, {})
         place = (row.plane, row.index)
         former = of_object.get(place, SlicePrompt(row.index, plane=row.plane))

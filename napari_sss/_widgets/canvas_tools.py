@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
-from qtpy.QtGui import QKeySequence, QShortcut
+from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QWidget
 
 from napari_sss._layers.plane_view import camera_of
 from napari_sss._layers.workspace import Workspace
 from napari_sss._widgets.canvas_annotations import CanvasAnnotations, canvas_of
+from napari_sss._widgets.tools.help_overlay import HelpOverlay
+from napari_sss._widgets.tools.keys import Action
+from napari_sss._widgets.tools.shortcuts import Commands, Shortcuts
 
 READOUT_MS = 40
 """Milliseconds between two readings of the value under the cursor."""
@@ -38,7 +40,8 @@ class CanvasTools(QObject):
         self._viewer = viewer
         self._workspace = workspace
         self.annotations: CanvasAnnotations | None = None
-        self._shortcuts: list[QShortcut] = []
+        self.help: HelpOverlay | None = None
+        self._shortcuts: Shortcuts | None = None
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(READOUT_MS)
@@ -47,27 +50,46 @@ class CanvasTools(QObject):
         for event, callback in self._events():
             event.connect(callback)
 
-    def reach(self, window: QWidget | None, keys: dict[str, Callable[[], None]]) -> None:
+    def reach(
+        self, window: QWidget | None, commands: Commands, on_ours: Callable[[], bool]
+    ) -> None:
         """Write on the window's canvas and bind keys in it, once there is such a window.
 
         Parameters
         ----------
         window : QWidget
             napari's main window; any other widget is ignored.
-        keys : dict
-            What to call, by key. The keys are the window's, so that they work whichever
-            layer is selected.
+        commands : mapping
+            What the keys of the table call, by action.
+        on_ours : callable
+            Whether a layer of ours is selected.
         """
         canvas = canvas_of(window)
-        if self.annotations is not None or canvas is None:
+        if self.annotations is not None or canvas is None or window is None:
             return
         self.annotations = CanvasAnnotations(canvas)
-        for key, callback in keys.items():
-            shortcut = QShortcut(QKeySequence(key), window)
-            shortcut.setContext(Qt.ShortcutContext.WindowShortcut)
-            shortcut.activated.connect(callback)
-            self._shortcuts.append(shortcut)
+        commands = {**commands, Action.HELP: self.toggle_help}
+        self.help = HelpOverlay(canvas, commands)
+        self._shortcuts = Shortcuts(window, commands, on_ours)
+        self._workspace.previewed.connect(self.annotations.set_preview)
         self.refresh()
+
+    def toggle_help(self) -> None:
+        """Show the list of keys, or hide it."""
+        if self.help is not None:
+            self.help.toggle()
+
+    def close_help(self) -> bool:
+        """Hide the list of keys; return whether it was shown."""
+        shown = self.help is not None and self.help.isVisible()
+        if shown:
+            self.toggle_help()
+        return shown
+
+    def refresh_keys(self) -> None:
+        """Bind the keys anew that depend on the selected layer."""
+        if self._shortcuts is not None:
+            self._shortcuts.refresh()
 
     def refresh(self) -> None:
         """Write the letters of the plane in view."""
@@ -81,11 +103,14 @@ class CanvasTools(QObject):
         """Take everything away again and listen to the viewer no more."""
         self.unlisten()
         self._timer.stop()
-        for shortcut in self._shortcuts:
-            shortcut.setEnabled(False)
-            shortcut.deleteLater()
-        self._shortcuts.clear()
+        if self._shortcuts is not None:
+            self._shortcuts.release()
+            self._shortcuts = None
+        if self.help is not None:
+            self.help.deleteLater()
+            self.help = None
         if self.annotations is not None:
+            self._workspace.previewed.disconnect(self.annotations.set_preview)
             self.annotations.deleteLater()
             self.annotations = None
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from psygnal import Signal
 
+from napari_sss._layers.prompt_edits import in_main_plane
 from napari_sss._widgets.engine_access import AutoRequest, Engine
 from napari_sss._widgets.former import Former
 from napari_sss._widgets.mask_stream import MaskFinished, MasksChanged, PromptsFound
@@ -218,7 +219,7 @@ class SegmentationController:
         volume = self._scene.volume
         if not self._to_decode or volume is None or self.status.why_not:
             return
-        prompts = [o for o in self._scene.prompts() if o.id in self._to_decode]
+        prompts = [in_main_plane(o) for o in self._scene.prompts() if o.id in self._to_decode]
         self._to_decode.clear()
         if not prompts:
             return
@@ -342,6 +343,10 @@ class SegmentationController:
         self.objects.stop_waiting()
         self._decode_next()
         self._tell()
+
+    def tell_failure(self, error: Exception) -> None:
+        """Tell what has gone wrong, with the remedy."""
+        self._failed(error)
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, SSSError):

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QCoreApplication, QEvent, QTimer
+from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QFileDialog, QTabWidget, QVBoxLayout, QWidget
 
 from napari_sss._layers.conversion import layer_data_for
 from napari_sss._layers.window_link import WindowLink
 from napari_sss._layers.workspace import Workspace
 from napari_sss._widgets.annotate.tab import AnnotateTab
+from napari_sss._widgets.answering import Answering
 from napari_sss._widgets.canvas_tools import CanvasTools
 from napari_sss._widgets.cases.drops import ScanDrops
 from napari_sss._widgets.choices import (
-    AUTO_KEY,
     OPEN_MODEL,
-    PLANE_KEYS,
     Choice,
     default_source,
     preset_class,
@@ -34,16 +32,14 @@ from napari_sss._widgets.header import Header
 from napari_sss._widgets.project_room import ProjectRoom
 from napari_sss._widgets.pump import MailPump
 from napari_sss._widgets.status import ModelPhase, Notice, PanelStatus, Severity
+from napari_sss._widgets.tools.keys import Action
+from napari_sss._widgets.tools.tools import Tools
 from napari_sss._widgets.worker import Mailbox
 from napari_sss.engine.models.registry import EMBEDDED
-from napari_sss.engine.prompts.types import ObjectPrompts
 from napari_sss.engine.volumes.intensity import PERCENTILES, PRESETS, IntensityWindow
 from napari_sss.engine.volumes.volume import Modality, Volume
 
 WIDTH = 340
-
-EDIT_PAUSE_MS = 300
-"""Milliseconds without another edit before an object is made anew."""
 
 MODEL_FILTER = "Checkpoints (*.safetensors *.pt *.pth)"
 EXPORT_FILTER = "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha)"
@@ -78,16 +74,22 @@ class SSSPanel(QWidget):
         self.workspace = Workspace(napari_viewer)
         self._pump = MailPump(mailbox, self.crew, self.workspace.flush, self)
         self.room = ProjectRoom(self.crew.case, self._pump.post, home)
-        self.controller = SegmentationController(
-            self.workspace, engine or TorchEngine(), self.crew.model
-        )
+        engine = engine or TorchEngine()
+        self.controller = SegmentationController(self.workspace, engine, self.crew.model)
         self._window = WindowLink()
-        self._edited: dict[int, Any] = {}
         self._canvas = CanvasTools(napari_viewer, self.workspace, self)
         self._drops = ScanDrops(napari_viewer, self)
         self._docked = False
         self._closed = False
         self._build()
+        self.tools = Tools(
+            napari_viewer,
+            self.workspace,
+            self.controller,
+            Answering(engine, self.crew.model, self.controller.model),
+            self.annotate.tools,
+            self._canvas,
+        )
         self._connect()
         self._show_scan()
         self.choose_model(model)
@@ -138,10 +140,6 @@ class SSSPanel(QWidget):
     def _connect(self) -> None:
         self._connect_logic()
         self._connect_views()
-        self._edit_timer = QTimer(self)
-        self._edit_timer.setSingleShot(True)
-        self._edit_timer.setInterval(EDIT_PAUSE_MS)
-        self._edit_timer.timeout.connect(self._decode_edited)
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.shut_down)
@@ -149,22 +147,38 @@ class SSSPanel(QWidget):
         # must then be let go by itself.
         crew, room, workspace, canvas = self.crew, self.room, self.workspace, self._canvas
         self.destroyed.connect(lambda: _let_go(crew, room, workspace, canvas))
+        unlisten = self.tools.unlisten
+        self.destroyed.connect(lambda: unlisten())
 
     def _connect_logic(self) -> None:
         controller, workspace = self.controller, self.workspace
         workspace.locked = lambda: controller.status.busy
         workspace.changed.connect(self._show_scan)
         workspace.images_changed.connect(self._list_scans)
-        workspace.edited.connect(self._on_edited)
         workspace.removed.connect(controller.remove)
         workspace.painted.connect(controller.objects.paint)
         workspace.refused.connect(lambda e: show_notice(Notice(Severity.WARNING, str(e))))
         controller.status_changed.connect(self._show_status)
         controller.objects.changed.connect(self.objects.show_rows)
         controller.noticed.connect(show_notice)
+        self._connect_tools()
         self._connect_room()
         self._window.changed.connect(self._on_window)
         self._canvas.plane_changed.connect(self._show_plane)
+
+    def _connect_tools(self) -> None:
+        tools, room = self.tools, self.room
+        tools.controller.noticed.connect(show_notice)
+        tools.answering.failed.connect(self.controller.tell_failure)
+        tools.answering.told.connect(lambda t: show_notice(Notice(Severity.WARNING, t)))
+        room.project_changed.connect(lambda: tools.controller.set_read_only(room.why_read_only))
+        tools.commands |= {
+            Action.AUTO_PROMPT: self.auto_prompt,
+            Action.UNDO: room.undo,
+            Action.REDO: room.redo,
+            Action.NEXT_CASE: room.next_case,
+            Action.PREVIOUS_CASE: room.previous_case,
+        }
 
     def _connect_room(self) -> None:
         room, header = self.room, self.header
@@ -196,8 +210,6 @@ class SSSPanel(QWidget):
         self.objects.table.chosen.connect(self._on_object)
         self.objects.table.remove_asked.connect(controller.remove)
         self.objects.table.objects.renamed.connect(controller.rename)
-        self.objects.box_asked.connect(workspace.draw_boxes)
-        self.objects.point_asked.connect(workspace.draw_points)
         self.objects.export_asked.connect(self._ask_where_to_export)
 
     # -- Qt's events --------------------------------------------------------------------
@@ -205,10 +217,7 @@ class SSSPanel(QWidget):
     def showEvent(self, event: Any) -> None:  # noqa: N802
         """Reach for the window that the panel was docked in."""
         super().showEvent(event)
-        keys = {
-            key: partial(self.workspace.view.show, plane) for plane, key in PLANE_KEYS.items()
-        }
-        self._canvas.reach(self.window(), {**keys, AUTO_KEY: self.auto_prompt})
+        self.tools.reach(self.window())
         self._drops.reach(self.window())
 
     def event(self, event: Any) -> bool:
@@ -229,8 +238,8 @@ class SSSPanel(QWidget):
         if self._closed:
             return
         self._closed = True
-        self._edit_timer.stop()
         self._pump.stop()
+        self.tools.release()
         self._canvas.release()
         self._drops.release()
         for number in range(self.tabs.count()):
@@ -245,7 +254,7 @@ class SSSPanel(QWidget):
     @property
     def pending(self) -> bool:
         """Whether a job runs or waits, or an edit waits to become one."""
-        return self.crew.busy or self._edit_timer.isActive() or self._pump.active
+        return self.crew.busy or self.tools.pending or self._pump.active
 
     def auto_prompt(self) -> None:
         """Start Auto-prompt with what the panel says."""
@@ -296,19 +305,12 @@ class SSSPanel(QWidget):
     def _on_window(self, window: IntensityWindow) -> None:
         self.controller.window = window
         self.scan.set_window(window)
+        self.tools.scan_changed(window)
 
     def _on_object(self, object_id: int) -> None:
         self.controller.show_object(object_id)
         self.workspace.select(object_id)
-
-    def _on_edited(self, objects: tuple[ObjectPrompts, ...]) -> None:
-        self._edited.update({o.id: o for o in objects})
-        self._edit_timer.start()
-
-    def _decode_edited(self) -> None:
-        edited, self._edited = self._edited, {}
-        for prompts in edited.values():
-            self.controller.edit(prompts)
+        self.tools.controller.tell()
 
     # -- what is shown ------------------------------------------------------------------
 
@@ -326,6 +328,7 @@ class SSSPanel(QWidget):
         if self._window.window is not None:
             self._on_window(self._window.window)
         self.controller.scan_changed()
+        self.tools.scan_changed(self.controller.window)
         self._enter_scan()
         self._canvas.refresh()
         self._show_plane()
@@ -361,6 +364,7 @@ class SSSPanel(QWidget):
             }[model.phase]
         )
         self.run.show_status(status)
+        self.tools.show_status(status)
         self.models.setEnabled(not status.busy)
         self.scan.set_busy(status.busy)
         self.objects.show_status(status)

@@ -29,7 +29,7 @@ AUTO_TOOLTIP = (
 )
 
 
-READY = "Ready. '+ Box' adds an object by hand."
+READY = "Ready. Or add an object by hand: draw a box around it, or click on it."
 
 
 class RunSection(QWidget):

@@ -83,6 +83,9 @@ class FakeEngine:
         self.gate.wait(10)
         return self._segment(volume, prompts.objects, on_event, control)
 
+    def open_volume(self, volume, model, window, tell):
+        return FakeVolume(volume, self)
+
     def write_mask(self, mask, class_ids, source, path):
         self.written.append((mask, dict(class_ids), source, path))
 
@@ -108,6 +111,29 @@ class FakeEngine:
             on_event(ObjectDone(o.id, confidence, "sam2", region))
             done.append(SegmentedObject(o, region, confidence))
         return Segmentation(volume.grid, tuple(done), {"thing": 1})
+
+
+@dataclass
+class FakeVolume:
+    """Fills the box of a prompt, else 5 x 5 voxels around its first place."""
+
+    volume: Volume
+    engine: FakeEngine
+
+    def answers(self, object_id, prompt, current, labels, control):
+        self.engine.requests.append(prompt)
+        drawings = (*prompt.strokes, *prompt.polygons)
+        if prompt.box is not None:
+            x, y = round(prompt.box.x0), round(prompt.box.y0)
+            mask = np.ones((round(prompt.box.height), round(prompt.box.width)), dtype=bool)
+        else:
+            places = [(p.x, p.y) for p in prompt.points] + [d.points[0] for d in drawings]
+            x, y = (round(v) - 2 for v in places[0])
+            mask = np.ones((5, 5), dtype=bool)
+        yield SliceMask(object_id, prompt.index, prompt.plane, (y, x), mask, 0.7), False
+
+    def step(self, plane, index, control):
+        return False
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from napari_sss._widgets.choices import default_source, source_choices
 from napari_sss._widgets.objects_section import ObjectsSection
 from napari_sss._widgets.run_section import RunSection
 from napari_sss._widgets.scan_section import ScanSection
+from napari_sss._widgets.tools.bar import ToolsBar
 
 
 class AnnotateTab(QWidget):
@@ -18,10 +19,12 @@ class AnnotateTab(QWidget):
         self.scan = ScanSection()
         self.run = RunSection()
         self.run.sources.set_choices(source_choices("CT"), default_source("CT"))
+        self.tools = ToolsBar()
         self.objects = ObjectsSection()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         layout.addWidget(self.scan)
         layout.addWidget(self.run)
+        layout.addWidget(self.tools)
         layout.addWidget(self.objects, 1)

@@ -1,0 +1,1 @@
+"""Tools for the hand: what the mouse draws, the keys, and the list of them."""
