@@ -126,6 +126,9 @@ def stated_case(stated: dict[str, Any]) -> Case:
 
 def _check_same(folder: Path, config: TrainConfig, cases: CaseLists) -> None:
     before, now = stored_config(folder), config.model_dump(mode="json")
+    # A setting that a newer program has added was, in effect, at its default before.
+    newer = {k: f.default for k, f in TrainConfig.model_fields.items() if k not in before}
+    before = newer | before
     changed = sorted(k for k in now if k not in _FREE and now[k] != before.get(k))
     if changed:
         raise ConfigError(
