@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,7 @@ class ProjectRoom:
         self._key: int | None = None
         self._awaited: tuple[int, Volume] | None = None
         self._view: Callable[[], Mapping[str, Any]] = dict
+        self._order: Callable[[], Sequence[int]] = tuple
         self._saved_line = ""
         self._saved_at = ""
 
@@ -153,6 +154,13 @@ class ProjectRoom:
     def remember_view(self, view: Callable[[], Mapping[str, Any]]) -> None:
         """Say who tells what the viewer shows, plain JSON content, to be found again."""
         self._view = view
+
+    def remember_order(self, order: Callable[[], Sequence[int]]) -> None:
+        """Say who tells in which order cases follow each other: by a list the person sees.
+
+        A case that is not in it is followed by the one that was added after it.
+        """
+        self._order = order
 
     # -- projects -----------------------------------------------------------------------
 
@@ -462,16 +470,22 @@ class ProjectRoom:
         project, case_id = self._project, self.case_id
         if project is None or case_id is None:
             return
+        order = list(self._order())
 
-        def find(_: JobControl) -> Case | None:
-            return getattr(project.cases, way)(case_id)
+        def find(_: JobControl) -> int | None:
+            if case_id in order:
+                place = order.index(case_id) + (1 if way == "next" else -1)
+                return order[place] if 0 <= place < len(order) else None
+            found: Case | None = getattr(project.cases, way)(case_id)
+            return None if found is None else found.id
 
-        def go(case: Case | None) -> None:
-            if case is None:
+        def go(found: int | None) -> None:
+            if found is None:
                 end = "last" if way == "next" else "first"
-                self._notify(Severity.INFO, f"This is the {end} case of the project.")
+                where = "list" if case_id in order else "project"
+                self._notify(Severity.INFO, f"This is the {end} case of the {where}.")
             else:
-                self.open_case(case.id)
+                self.open_case(found)
 
         self._run(f"{way} case", find, go)
 

@@ -52,6 +52,11 @@ class CaseListModel(QAbstractListModel):
         self.endResetModel()
         return True
 
+    @property
+    def ids(self) -> tuple[int, ...]:
+        """The cases that are shown, from above to below."""
+        return tuple(self._places)
+
     def row_at(self, index: QModelIndex) -> CaseRow | None:
         """The line at an index, or None."""
         return self._rows[index.row()] if 0 <= index.row() < len(self._rows) else None

@@ -162,6 +162,7 @@ class CasesTab(QWidget):
         self._look_again = self._timer(LOOK_AGAIN_MS, self._look_at_others_work)
         self._settled = self._timer(0, lambda: self.list.reveal_current(), once=True)
         self.room.session_changed.connect(lambda _: self._acted.start())
+        self.room.remember_order(lambda: self.list.rows.ids)
         self._connect_views()
         application = QCoreApplication.instance()
         if application is not None:

@@ -159,6 +159,25 @@ def test_filters_and_orders(bench, folder, suggest):
     assert bench.names == ["c", "a", "b", "d"]
 
 
+def test_next_and_previous_follow_the_list_that_is_seen(bench, folder, suggest):
+    with Project.open(folder) as project:
+        for case_id, confidence in ((1, 0.5), (3, 0.2), (4, 0.9)):
+            suggest(project.open_case(case_id), confidence)
+    bench.open(folder)
+    bench.tab.filters.order.show_key("DOUBT")
+    bench.tab.filters.text.textChanged.emit("")
+    assert bench.names == ["c", "a", "d", "b"]
+    bench.tab.actions_.open_case(3)
+    for expected in (1, 4, 2):
+        bench.wait_for(lambda: bench.room.case_id is not None and not bench.busy)
+        bench.room.next_case()
+        bench.wait_for(lambda expected=expected: bench.room.case_id == expected)
+    bench.room.next_case()
+    bench.wait_for(lambda: "This is the last case of the list." in bench.said)
+    bench.room.previous_case()
+    bench.wait_for(lambda: bench.room.case_id == 4)
+
+
 def test_selection_stays_when_the_list_is_read_again(bench, folder):
     bench.open(folder)
     bench.click("b")
