@@ -7,14 +7,14 @@ folder: a table that is interrupted goes on where it stopped.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from _schedule import TRIED, Pool
 from scipy import stats
 
 SCORES_NAME = "scores.json"
@@ -114,6 +114,10 @@ class Table:
         """Add one job's scores."""
         self.found.setdefault((job.row, job.budget), {})[job.seed] = scores
 
+    def seeds(self, job: Job) -> set[int]:
+        """The seeds with which a job's row is there."""
+        return set(self.found.get((job.row, job.budget), {}))
+
     def summary(self) -> list[dict[str, Any]]:
         """For each row and budget the mean and spread over seeds, seconds and memory."""
         rows = []
@@ -180,22 +184,83 @@ class Table:
         return "\n".join(lines)
 
 
-def run_jobs(jobs: Sequence[Job]) -> Table:
-    """Run what has not run yet, one after the other, and read all scores."""
+def run_jobs(jobs: Sequence[Job], processes: int = 1, deadline: float | None = None) -> Table:
+    """Run what has not run yet and read all scores.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        In the order in which they are to run.
+    processes : int
+        Trainings at once, one thread each.
+    deadline : float, optional
+        ``time.monotonic()`` at which the rest is left for another time.
+    """
+    Pool(processes, deadline).run(
+        [(j.folder, _run, (j,)) for j in jobs if not (j.folder / SCORES_NAME).is_file()]
+    )
     table = Table()
-    for number, job in enumerate(jobs, start=1):
+    for job in jobs:
         path = job.folder / SCORES_NAME
-        if not path.is_file():
-            sys.stderr.write(
-                f"[{number}/{len(jobs)}] {job.row}, {job.budget}, seed {job.seed}\n"
-            )
-            child = multiprocessing.get_context("spawn").Process(target=_run, args=(job,))
-            child.start()
-            child.join()
-            if child.exitcode:
-                raise SystemExit(f"{job.folder} failed with exit code {child.exitcode}.")
-        table.add(job, json.loads(path.read_text(encoding="utf-8")))
+        if path.is_file():
+            table.add(job, json.loads(path.read_text(encoding="utf-8")))
     return table
+
+
+def seconds_per_step(jobs: Sequence[Job], trial: Path, processes: int) -> list[float]:
+    """What a step of each row costs on this machine, with as many at once as later.
+
+    The burn-in's steps are like supervised ones; they are weighed as the job has them.
+    """
+    settings = {"steps": TRIED + 1, "log_every": 1, "validate_every": 10**6}
+    eager = {"burn_in": 0.0, "prompt_start": 0.0, "checkpoint_every": 10**6}
+    rows = {job.row: job for job in jobs}
+    tried = [
+        replace(
+            job,
+            settings=job.settings | settings | eager | extra,
+            folder=trial / f"{number}-{kind}",
+        )
+        for number, job in enumerate(rows.values())
+        for kind, extra in (("whole", {}), ("burn", {"burn_in": 0.99}))
+    ]
+    Pool(processes).run([(job.folder, _try, (job,)) for job in tried])
+    found: dict[str, float] = {}
+    for number, (row, job) in enumerate(rows.items()):
+        whole, burn = (_logged_step(trial / f"{number}-{kind}") for kind in ("whole", "burn"))
+        share = configured_burn_in(job)
+        found[row] = share * burn + (1 - share) * whole
+        sys.stderr.write(f"{row}: {found[row]:.2f} s a step\n")
+    return [found[job.row] for job in jobs]
+
+
+def configured_burn_in(job: Job) -> float:
+    """The share of a job's steps that only labelled slices are learned from."""
+    from napari_sss.engine.training.config import configured
+
+    return configured(job.settings, {"seed": job.seed}, preset=job.preset).burn_in
+
+
+def _logged_step(folder: Path) -> float:
+    """Median seconds between logged steps, the first of which are slower."""
+    from napari_sss.engine.training.events import read_events
+
+    times = [e["seconds"] for e in read_events(folder) if e["event"] == "step"]
+    return float(np.median(np.diff(times)))
+
+
+def _try(job: Job) -> None:
+    """Train a few steps, to see how long they take."""
+    from napari_sss.engine.models.environment import prepare_for_torch
+
+    prepare_for_torch()
+    from napari_sss.engine.models.devices import set_threads
+    from napari_sss.engine.training.config import configured
+    from napari_sss.engine.training.loop import train
+
+    set_threads()
+    config = configured(job.settings, {"seed": job.seed}, preset=job.preset)
+    train(config, replace(job.cases, validation=()), job.folder)
 
 
 def _run(job: Job) -> None:

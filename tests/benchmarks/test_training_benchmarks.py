@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 
@@ -53,6 +54,35 @@ def test_the_table_by_hand(training):
     assert table.error_removed("sss", "supervised", "3") == pytest.approx(1 / 3)
     assert table.paired("sss", "bcp", "3") is None
     assert "80.00 ± 9.43" in table.text()
+
+
+def test_the_steps_that_fit_by_hand(training):
+    schedule = sys.modules["_schedule"]
+    # 0.85 * 1000 s on two cores are 1700; two jobs' scoring takes 100 of them. A step of
+    # both costs 3 s, and the longer job may run alone at the end: 2 s more.
+    assert schedule.steps_that_fit([1.0, 2.0], 1000, 2, shared=50) == 320
+    assert schedule.steps_that_fit([1.0], 0.1, 1) == 1
+
+
+def test_the_steps_are_decided_once(training, tmp_path):
+    schedule = sys.modules["_schedule"]
+    assert schedule.planned_steps(tmp_path / "runs", lambda trial: 70) == 70
+    assert schedule.planned_steps(tmp_path / "runs", lambda trial: 90) == 70
+
+
+def test_the_clock_stops_what_is_not_done(training, tmp_path):
+    schedule = sys.modules["_schedule"]
+    pool = schedule.Pool(2, deadline=time.monotonic() + 0.2)
+    began = time.monotonic()
+    pool.run([(tmp_path / str(i), time.sleep, (60,)) for i in range(3)])
+    assert time.monotonic() - began < 30
+    assert not pool.running
+
+
+def test_work_that_fails_is_told(training, tmp_path):
+    schedule = sys.modules["_schedule"]
+    with pytest.raises(SystemExit, match="broken"):
+        schedule.Pool(1).run([(tmp_path / "broken", sys.exit, (3,))])
 
 
 @pytest.mark.slow

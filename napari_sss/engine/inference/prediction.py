@@ -223,7 +223,8 @@ def _with_sam(
                     generator=generator,
                 )
             head = own.to(segmenter.sam2.device)
-            sam = prompted_probabilities(masks, head).cpu()
-            own = (own + sam) / 2 if options.stages == "fused" else sam
+            fused = options.stages == "fused"
+            sam = prompted_probabilities(masks, head, trust=fused).cpu()
+            own = (own + sam) / 2 if fused else sam
         parts.append(own)
     return torch.cat(parts)

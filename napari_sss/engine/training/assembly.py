@@ -43,7 +43,6 @@ _SMALL = 12_000_000  # parameters; an encoder of so few can be tuned on a CPU
 _CPU_SIDE_SMALL, _CPU_SIDE = 128, 256
 # Bytes for each parameter that learns: weight, gradient, two moments, and the teacher's copy.
 _BYTES_PER_PARAMETER = 20
-_SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
     )
     maker = _NetworkMaker(config, runtime, side, len(preparation.classes), mode)
     limits = WarpRange(
-        _flips(config, preparation.classes),
+        config.flips == "on",
         config.turn,
         config.zoom,
         bend=config.bend,
@@ -286,12 +285,6 @@ def _load(config: TrainConfig, runtime: Runtime, side: int | None = None) -> Sam
         image_size=side or config.image_size,
         precision=runtime.dtype,
     )
-
-
-def _flips(config: TrainConfig, classes: dict[str, int]) -> bool:
-    if config.flips != "auto":
-        return config.flips == "on"
-    return not any(side in name.lower() for name in classes for side in _SIDES)
 
 
 def _validator(

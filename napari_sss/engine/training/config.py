@@ -81,7 +81,10 @@ class TrainConfig(BaseModel):
     flips: Literal["auto", "on", "off"] = Field(
         "auto",
         title="Flips",
-        description="auto: not where a class is named left or right, which flips confuse.",
+        description=(
+            "auto: none, as scans lie in canonical axes and most organs have their side. on: "
+            "left-right and up-down, for what has none, as lesions."
+        ),
     )
     zoom: tuple[float, float] = Field(
         (0.8, 1.6),
@@ -110,7 +113,7 @@ class TrainConfig(BaseModel):
         title="Strong labelled views",
         description="Share of the labelled slices whose intensities are perturbed as well.",
     )
-    turn: float = Field(20.0, ge=0, le=180, title="Turn", description="Largest, degrees.")
+    turn: float = Field(30.0, ge=0, le=180, title="Turn", description="Largest, degrees.")
     batch: int = Field(8, ge=1, title="Batch", description="Labelled slices per step.")
     unlabelled_batch: int = Field(
         4, ge=1, title="Unlabelled batch", description="Unlabelled slices per step."
@@ -148,7 +151,7 @@ class TrainConfig(BaseModel):
         description="Of the teacher: min(1 - 1/(t+1), this). 0 lets the student teach.",
     )
     threshold: float = Field(
-        0.95, ge=0, lt=1, title="Confidence", description="Below it a pseudo-label is silent."
+        0.9, ge=0, lt=1, title="Confidence", description="Below it a pseudo-label is silent."
     )
     unlabelled_weight: float = Field(
         1.0, ge=0, title="Unlabelled weight", description="Of the unlabelled loss, at its end."
@@ -157,7 +160,7 @@ class TrainConfig(BaseModel):
         0.1, ge=0, le=1, title="Ramp", description="Share of the training it rises over."
     )
     burn_in: float = Field(
-        0.25,
+        0.4,
         ge=0,
         lt=1,
         title="Burn-in",
@@ -174,6 +177,9 @@ class TrainConfig(BaseModel):
     )
     dice_weight: float = Field(
         1.0, ge=0, title="Dice", description="Weight of Dice beside the cross-entropy."
+    )
+    unlabelled_dice: float = Field(
+        1.0, ge=0, title="Unlabelled Dice", description="The same, on pseudo-labels."
     )
 
     # SSS
@@ -210,7 +216,7 @@ class TrainConfig(BaseModel):
         True, title="PCSW", description="Prompts on unlabelled slices from whole volumes."
     )
     prompt_start: float = Field(
-        0.25, ge=0, le=1, title="Prompts from", description="Progress at which PCSW begins."
+        0.4, ge=0, le=1, title="Prompts from", description="Progress at which PCSW begins."
     )
     prompt_age: int = Field(
         400,

@@ -53,6 +53,18 @@ def labelled_loss(logits: Tensor, targets: Targets, dice_weight: float) -> Tenso
     return loss + dice_weight * soft_dice(logits, targets) if dice_weight else loss
 
 
+def pseudo_labelled_loss(
+    logits: Tensor, targets: Targets, threshold: float, dice_weight: float
+) -> Tensor:
+    """Cross-entropy plus Dice of what a teacher is sure of.
+
+    The sources have cross-entropy alone on photographs, and UniMatch's own code for ACDC
+    Dice alone: where most sure pixels are background, Dice keeps the small classes alive.
+    """
+    loss = cross_entropy(logits, targets, threshold)
+    return loss + dice_weight * soft_dice(logits, targets, threshold) if dice_weight else loss
+
+
 def prompted_mask_loss(
     masks: PromptedMasks, targets: Targets, sam2: Sam2Model, threshold: float = 0.0
 ) -> Tensor:

@@ -14,6 +14,7 @@ _PAPER: dict[str, Any] = {
     "strategy": "sss",
     "ema": 0.0,
     "threshold": 0.5,
+    "unlabelled_dice": 0.0,
     "ramp": 0.0,
     "burn_in": 0.0,
     "prompt_start": 0.1,

@@ -7,7 +7,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from napari_sss.engine.training import assembly
 from napari_sss.engine.training.assembly import assemble, choose_mode, pcsw_rules
 from napari_sss.engine.training.runtime import Runtime
 from napari_sss.engine.training.strategies.base import StudentTeacher
@@ -34,18 +33,10 @@ def test_the_mode_follows_from_device_and_memory(monkeypatch, settings, kind, gi
     assert choose_mode(settings(mode="lora"), _Model(), runtime) == ("lora", "as asked for")
 
 
-@pytest.mark.parametrize(
-    ("names", "flips", "flipped"),
-    [
-        (("liver",), "auto", True),
-        (("Left kidney", "right kidney"), "auto", False),
-        (("left kidney",), "on", True),
-        (("liver",), "off", False),
-    ],
-)
-def test_flips_are_left_out_where_sides_have_names(settings, names, flips, flipped):
-    classes = {name: k for k, name in enumerate(names, start=1)}
-    assert assembly._flips(settings(flips=flips), classes) is flipped
+@pytest.mark.parametrize(("flips", "flipped"), [("auto", False), ("on", True), ("off", False)])
+def test_scans_in_canonical_axes_are_not_flipped_unasked(settings, cases, flips, flipped):
+    config = settings(strategy="supervised", mode="full", flips=flips)
+    assert assemble(config, cases).views.limits.flips is flipped
 
 
 def test_pcsws_rules(settings):

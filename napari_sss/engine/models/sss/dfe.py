@@ -78,7 +78,7 @@ class DiscriminativeFeatureEnhancement(nn.Module):
         return a, self._per_position(a)
 
     def joined(self, a: Tensor, refined: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-        """What :meth:`forward` gives, from the first view's :meth:`first_half` and the second."""
+        """What :meth:`forward` gives, from :meth:`first_half` and the second view."""
         b = self.convolve(self.project(second))
         similarity = F.cosine_similarity(a.mean(dim=(2, 3)), b.mean(dim=(2, 3)), dim=1)
         s = similarity[:, None, None, None]

@@ -99,6 +99,17 @@ class PromptedMasks:
     logits: Tensor
     prompted: Tensor
 
+    def estimated_iou(self) -> Tensor:
+        """(B, K): the decoder's own estimate, the mean over a class's objects, 0 to 1."""
+        classes = self.prompted.shape[1]
+        place = self.objects.rows * classes + self.objects.classes - 1
+        ious = self.decoded.ious[:, 0].float().clamp(0, 1)
+        total, count = (
+            torch.zeros(self.prompted.numel(), device=ious.device).index_add(0, place, values)
+            for values in (ious, torch.ones_like(ious))
+        )
+        return (total / count.clamp(min=1)).reshape(self.prompted.shape)
+
 
 class Segmenter(nn.Module):
     """A SAM-2 with a semantic head and, where asked for, DFE.
@@ -271,7 +282,9 @@ def semantic_probabilities(logits: Tensor) -> Tensor:
     return logits.float().softmax(dim=1)
 
 
-def prompted_probabilities(masks: PromptedMasks, semantic: Tensor) -> Tensor:
+def prompted_probabilities(
+    masks: PromptedMasks, semantic: Tensor, *, trust: bool = False
+) -> Tensor:
     """Class probabilities (B, K + 1, S, S) of SAM-2's masks.
 
     A class without a prompt on its slice keeps the semantic head's probability; the
@@ -283,12 +296,16 @@ def prompted_probabilities(masks: PromptedMasks, semantic: Tensor) -> Tensor:
         Of the same batch.
     semantic : (B, K + 1, S, S) tensor
         Probabilities of the semantic head.
+    trust : bool
+        Believe a class's masks only as far as their own estimated IoU, the mean over its
+        objects on the slice, and the head for the rest.
     """
     size = semantic.shape[-2:]
     logits = masks.logits.float()
     # An unprompted class's logits are so low that interpolating them stays low.
     own = F.interpolate(logits, size=size, mode="bilinear", align_corners=False).sigmoid()
-    own = torch.where(masks.prompted[:, :, None, None], own, semantic[:, 1:])
+    weight = masks.estimated_iou() if trust else masks.prompted.float()
+    own = torch.lerp(semantic[:, 1:], own, weight[:, :, None, None].to(own))
     background = (1 - own).prod(dim=1, keepdim=True)
     together = torch.cat([background, own], dim=1)
     return together / together.sum(dim=1, keepdim=True).clamp(min=1e-6)

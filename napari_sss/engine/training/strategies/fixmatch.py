@@ -9,7 +9,7 @@ Confidence", arXiv:2001.07685 (2020).
 from __future__ import annotations
 
 from napari_sss.engine.training.data.sampling import StepBatch
-from napari_sss.engine.training.losses import cross_entropy, labelled_loss
+from napari_sss.engine.training.losses import labelled_loss, pseudo_labelled_loss
 from napari_sss.engine.training.processing import pseudo_labels
 from napari_sss.engine.training.strategies.base import Moment, StepLoss, StudentTeacher, embed
 
@@ -31,7 +31,9 @@ class FixMatch(StudentTeacher):
         strong = strong.mixed(strong.flipped_batch(), take)
         pseudo = pseudo.mixed(pseudo.flipped_batch(), take)
         student = self.student.classify(self.student.enhance(embed(self.student, strong)))
-        unlabelled = cross_entropy(student, pseudo, self.config.threshold)
+        unlabelled = pseudo_labelled_loss(
+            student, pseudo, self.config.threshold, self.config.unlabelled_dice
+        )
         weight = self.tools.unlabelled_weight(now.progress)
         sure = (pseudo.confidence >= self.config.threshold).float().mean()
         return StepLoss(

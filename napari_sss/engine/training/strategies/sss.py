@@ -34,10 +34,10 @@ from napari_sss.engine.training.data.mixing import (
 from napari_sss.engine.training.data.mixing import flip_batch as flipped
 from napari_sss.engine.training.data.sampling import SliceBatch, StepBatch
 from napari_sss.engine.training.losses import (
-    cross_entropy,
     iou_loss,
     labelled_loss,
     prompted_mask_loss,
+    pseudo_labelled_loss,
 )
 from napari_sss.engine.training.processing import pseudo_labels
 from napari_sss.engine.training.strategies.base import (
@@ -160,7 +160,9 @@ class SSS(StudentTeacher):
             similarity = float(torch.stack(list(similarities)).detach().float().mean())
         targets = _stacked(one.targets, two.targets)
         threshold = self.config.threshold
-        loss = cross_entropy(self.student.classify(strong), targets, threshold)
+        loss = pseudo_labelled_loss(
+            self.student.classify(strong), targets, threshold, self.config.unlabelled_dice
+        )
         parts = {
             "unlabelled": float(loss.detach()),
             "confident": float((pseudo.confidence >= threshold).float().mean()),
@@ -187,8 +189,8 @@ class SSS(StudentTeacher):
             enhanced = self.teacher.enhance(features)
             masks = self._decode(self.teacher, enhanced, prompts)
             self._remember(self.teacher, enhanced, masks)
-            own = prompted_probabilities(masks, probabilities)
             fused = self.config.pseudo_label == "fused"
+            own = prompted_probabilities(masks, probabilities, trust=fused)
             probabilities = (probabilities + own) / 2 if fused else own
         if prompts is not None:
             prompted[prompts.boxes.rows] = True

@@ -12,7 +12,7 @@ import torch
 
 from napari_sss.engine.training.data.mixing import Targets, View, complementary_dropout
 from napari_sss.engine.training.data.sampling import StepBatch
-from napari_sss.engine.training.losses import cross_entropy, labelled_loss
+from napari_sss.engine.training.losses import labelled_loss, pseudo_labelled_loss
 from napari_sss.engine.training.processing import pseudo_labels
 from napari_sss.engine.training.strategies.base import Moment, StepLoss, StudentTeacher, embed
 
@@ -37,10 +37,11 @@ class UniMatchV2(StudentTeacher):
         if self.config.channel_dropout:
             a, b = complementary_dropout(a, b, self.tools.generator)
         losses = [
-            cross_entropy(
+            pseudo_labelled_loss(
                 self.student.classify(self.student.enhance(features)),
                 target,
                 self.config.threshold,
+                self.config.unlabelled_dice,
             )
             for features, target in ((a, first), (b, second))
         ]

@@ -111,6 +111,21 @@ def test_prompted_probabilities_by_hand():
     assert found == pytest.approx([0.4 / 1.1, 0.5 / 1.1, 0.2 / 1.1])
 
 
+def test_masks_are_believed_as_far_as_their_estimated_iou():
+    # Two objects of class 1 with estimated IoUs 0.4 and 0.8: 0.6. Its mask says 1/2, the head
+    # 0.1: 0.1 + 0.6 * 0.4 = 0.34. Class 2 keeps 0.2. Background 0.66 * 0.8 = 0.528.
+    logits = torch.tensor([[0.0, -1e4]]).reshape(1, 2, 1, 1)
+    ious = torch.tensor([[0.4], [0.8]])
+    decoded = Decoded(torch.zeros(2, 1, 1, 1), ious, torch.ones(2, 1), torch.zeros(2, 1, 4))
+    objects = ObjectBoxes(torch.tensor([0, 0]), torch.tensor([1, 1]), torch.zeros(2, 4))
+    masks = PromptedMasks(objects, decoded, logits, torch.tensor([[True, False]]))
+    assert masks.estimated_iou().tolist() == [[pytest.approx(0.6), 0.0]]
+    semantic = torch.tensor([0.7, 0.1, 0.2]).reshape(1, 3, 1, 1)
+    found = prompted_probabilities(masks, semantic, trust=True).flatten().tolist()
+    total = 0.528 + 0.34 + 0.2
+    assert found == pytest.approx([0.528 / total, 0.34 / total, 0.2 / total])
+
+
 @pytest.mark.parametrize(("norm", "kind"), [("group", "GroupNorm"), ("batch", "BatchNorm2d")])
 @pytest.mark.parametrize("levels", ["finest", "all"])
 def test_the_head_has_the_norm_and_the_scales_asked_for(norm, kind, levels):
