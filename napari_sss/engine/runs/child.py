@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import errno
 import logging
+import re
 import shutil
 import signal
 from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ log = logging.getLogger(__name__)
 
 EXIT_DONE, EXIT_FAILED, EXIT_ACTIVE = 0, 5, 6
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
+_OS_ERROR = re.compile(r"\(os error (\d+)\)")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -100,14 +102,11 @@ def _worked(folder: Path, reporter: Reporter, *, judge_only: bool, probe: bool) 
 
 def explained(error: BaseException) -> tuple[str, str]:
     """What went wrong and what to do about it, in the user's words."""
-    root: BaseException | None = error
-    while root is not None:
-        if isinstance(root, OSError) and root.errno in _FULL:
-            return (
-                "The disk is full: the fine-tuning could not save its work.",
-                "Free some space, then resume; it goes on from its last checkpoint.",
-            )
-        root = root.__cause__ or root.__context__
+    if _is_full_disk(error):
+        return (
+            "The disk is full: the fine-tuning could not save its work.",
+            "Free some space, then resume; it goes on from its last checkpoint.",
+        )
     if isinstance(error, SSSError):
         return error.problem, error.remedy or "Resume, or start anew."
     if isinstance(error, MemoryError):
@@ -130,6 +129,19 @@ def explained(error: BaseException) -> tuple[str, str]:
         f"{type(error).__name__}: {_first_line(error)}",
         "Resume once; should it happen again, report it with the file log.txt of the run.",
     )
+
+
+def _is_full_disk(error: BaseException) -> bool:
+    """Whether an error, or one that led to it, is the system's refusal of more room."""
+    root: BaseException | None = error
+    while root is not None:
+        if isinstance(root, OSError) and root.errno in _FULL:
+            return True
+        told = _OS_ERROR.search(str(root))  # libraries in Rust pass on only the number
+        if told is not None and int(told[1]) in _FULL:
+            return True
+        root = root.__cause__ or root.__context__
+    return False
 
 
 def _is_cuda_loss(error: BaseException) -> bool:

@@ -25,9 +25,8 @@ from napari_sss.engine.runs.files import LABELS, SNAPSHOT_NAME, read_json
 from napari_sss.engine.runs.overview import Overview, candidates_of, overview
 from napari_sss.engine.runs.split import Side, group_of, keep_split
 from napari_sss.engine.training.data.cases import Case, CaseLists
-from napari_sss.engine.training.data.project_cases import reading_arguments
+from napari_sss.engine.training.data.readings import reading_arguments
 from napari_sss.engine.training.errors import DataError
-from napari_sss.engine.training.run_folder import stated_case
 from napari_sss.engine.volumes.atomic import write_json
 
 
@@ -131,7 +130,7 @@ def read_snapshot(folder: Path) -> Snapshot:
         raise DataError(f"{path} is missing or damaged.", "Start a new fine-tuning.", path)
 
     def cases(role: str) -> tuple[Case, ...]:
-        return tuple(map(stated_case, known[role]))
+        return tuple(map(Case.of_fingerprint, known[role]))
 
     return Snapshot(
         CaseLists(cases("labelled"), cases("unlabelled"), cases("validation")),

@@ -77,8 +77,7 @@ class RunWatcher:
         self._process = process
         self._clock = clock
         self._beat: int | None = None
-        self._changed = clock()
-        self._began = clock()
+        self._began = self._changed = clock()
         self._last = RunState()
         self._tail = EventTail(folder / EVENTS_NAME)
 

@@ -45,7 +45,10 @@ def write_snapshot(snapshot: Snapshot, path: Path) -> None:
     """
     tensors = {k: v.detach().cpu().contiguous() for k, v in snapshot.tensors.items()}
     with replacing(path, ".safetensors") as beside:
-        save_file(tensors, beside, metadata={"facts": json.dumps(snapshot.facts)})
+        try:
+            save_file(tensors, beside, metadata={"facts": json.dumps(snapshot.facts)})
+        except SafetensorError as error:  # what the system refused, in safetensors' words
+            raise OSError(str(error)) from error
 
 
 def read_snapshot(path: Path) -> Snapshot:

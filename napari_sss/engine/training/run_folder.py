@@ -109,19 +109,7 @@ def stored_cases(folder: Path) -> CaseLists:
         )
     known = json.loads(path.read_text(encoding="utf-8"))
     roles = ("labelled", "unlabelled", "validation")
-    return CaseLists(*(tuple(map(stated_case, known[role])) for role in roles))
-
-
-def stated_case(stated: dict[str, Any]) -> Case:
-    """The case that a fingerprint, as ``Case.fingerprint`` makes it, is of."""
-    label = stated.get("label")
-    return Case(
-        stated["name"],
-        Path(stated["image"][0]),
-        None if label is None else Path(label[0]),
-        stated.get("partial", False),
-        tuple((name, value) for name, value in stated.get("reading", ())),
-    )
+    return CaseLists(*(tuple(map(Case.of_fingerprint, known[role])) for role in roles))
 
 
 def _check_same(folder: Path, config: TrainConfig, cases: CaseLists) -> None:

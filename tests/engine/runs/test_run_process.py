@@ -106,7 +106,7 @@ def steps_of(folder):
 def test_a_paused_run_goes_on_with_what_it_began_with(make_project, settings, watch):
     project = make_project(accepted=2, total=4)
     store = RunStore(project)
-    folder = store.prepare(settings(steps=8))
+    folder = store.prepare(settings(steps=8, validate_every=100))
     labels = {p.name: p.read_bytes() for p in (folder / "labels").glob("*.nii.gz")}
     run = watch(store, folder)
     run.wait_for_step(2)
@@ -133,7 +133,7 @@ def test_a_paused_run_goes_on_with_what_it_began_with(make_project, settings, wa
 
 def test_a_killed_run_says_so_and_is_never_worked_on_twice(make_project, settings, watch):
     store = RunStore(make_project(accepted=2, total=3))
-    folder = store.prepare(settings(steps=400))
+    folder = store.prepare(settings(steps=4000, validate_every=1000))
     run = watch(store, folder)
     run.wait_for_step(4)
     with pytest.raises(RunIsActiveError, match="running already"):
@@ -178,10 +178,10 @@ def test_stopped_and_kept_it_validates_once_more_and_is_judged(make_project, set
 
 @pytest.mark.skipif(os.name == "nt", reason="no limit on a file's size there")
 def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(
-    make_project, settings, watch, until
+    make_project, settings, watch
 ):
     store = RunStore(make_project(accepted=2, total=3))
-    folder = store.prepare(settings(steps=4, checkpoint_every=1))
+    folder = store.prepare(settings(steps=4, checkpoint_every=1, strategy="supervised"))
     # No file may grow beyond 100 kB: the first checkpoint does not fit.
     code = (
         "import resource, runpy, sys\n"
@@ -202,7 +202,7 @@ def test_a_full_disk_is_said_and_the_run_goes_on_when_there_is_room(
     assert steps_of(folder) == [1, 2, 3, 4]
 
 
-def test_a_probe_measures_and_leaves_no_run_and_no_split(make_project, settings, until):
+def test_a_probe_measures_and_leaves_no_run_and_no_split(make_project, settings):
     project = make_project(accepted=4, total=5)
     store = RunStore(project)
     folder = store.prepare(settings(), for_probe=True)

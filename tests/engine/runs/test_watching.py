@@ -232,6 +232,11 @@ def test_a_full_disk_is_named_however_deep_it_lies():
     assert "resume" in remedy
 
 
+def test_a_full_disk_is_recognised_in_the_words_of_a_library():
+    error = RuntimeError("Error while serializing: I/O error: No space left (os error 28)")
+    assert explained(error)[0].startswith("The disk is full")
+
+
 def test_a_vanished_gpu_is_named():
     problem, remedy = explained(RuntimeError("CUDA error: device-side assert\nmore"))
     assert problem == "The GPU cannot be reached any more: CUDA error: device-side assert."

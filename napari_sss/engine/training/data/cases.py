@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,18 @@ class Case:
                 state = path.stat()
                 stated[role] = [str(path.resolve()), state.st_size, state.st_mtime_ns]
         return stated
+
+    @classmethod
+    def of_fingerprint(cls, stated: Mapping[str, Any]) -> Case:
+        """The case that a fingerprint is of."""
+        label = stated.get("label")
+        return cls(
+            stated["name"],
+            Path(stated["image"][0]),
+            None if label is None else Path(label[0]),
+            stated.get("partial", False),
+            tuple((name, value) for name, value in stated.get("reading", ())),
+        )
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
 
-from napari_sss.engine.project.cases import Reading
 from napari_sss.engine.project.project import Project
 from napari_sss.engine.project.training_data import accepted_training_data
 from napari_sss.engine.training.data.cases import Case, CaseLists
+from napari_sss.engine.training.data.readings import reading_arguments
 from napari_sss.engine.training.data.store import find_classes
 from napari_sss.engine.training.errors import DataError
 
@@ -64,10 +63,3 @@ def project_cases(project: Path, labels: Path) -> tuple[CaseLists, dict[str, int
     shown = set(find_classes(labelled, "skip").values())
     classes = {name: value for name, value in data.classes.items() if value in shown}
     return CaseLists(labelled, pool), classes
-
-
-def reading_arguments(reading: Reading) -> tuple[tuple[str, Any], ...]:
-    """Arguments of ``read_volume`` that were given for a case."""
-    given = reading.arguments()
-    mended = {"nan", "shear"}  # training mends rather than refuses, whatever viewing does
-    return tuple((k, v) for k, v in given.items() if v is not None and k not in mended)
