@@ -15,6 +15,9 @@ from napari_sss.engine.volumes.grid import Shape3
 
 MASKS = "current"
 
+PROMPTS = "prompts:"
+"""What the names of the prompt layers begin with."""
+
 INTERVAL_3D_S = 1.0
 """Seconds between two redraws in 3-D, where napari uploads the whole volume for each."""
 
@@ -71,9 +74,17 @@ class MasksLayer:
         if self._layer not in self._viewer.layers:
             active = self._viewer.layers.selection.active
             self._viewer.add_layer(self._layer)
+            self._go_below_prompts()
             if active is not None:
                 self._viewer.layers.selection.active = active
         return self._layer.data
+
+    def _go_below_prompts(self) -> None:
+        """Let prompts be seen on the masks, whichever were made first."""
+        layers = self._viewer.layers
+        prompts = [i for i, layer in enumerate(layers) if layer.name.startswith(PROMPTS)]
+        if prompts:
+            layers.move(len(layers) - 1, prompts[0])
 
     def brush(self, object_id: int, positive: bool) -> Any:
         """Make the layer ready to be painted on, or erased, as an object; return it."""

@@ -43,7 +43,7 @@ class PointsLayer:
                     "plane": np.zeros(0, int),
                 }
             ),
-            size=8 * stroke,
+            size=10 * stroke,
             symbol=SYMBOLS[True],
             face_color=COLOURS[True],
             border_color="white",

@@ -54,6 +54,7 @@ class StrokesLayer:
     def __init__(self, shape: Shape3, stroke: float, placement: Mapping[str, Any]) -> None:
         import pandas as pd
         from napari.layers import Shapes
+        from napari.utils.colormaps.categorical_colormap import CategoricalColormap
 
         self._shape = shape
         self._stroke = stroke
@@ -71,7 +72,17 @@ class StrokesLayer:
                     "label": np.zeros(0, str),
                 }
             ),
-            text={"string": "{label}", "size": 12, "color": "white", "anchor": "upper_left"},
+            text={
+                "string": "{label}",
+                "size": 16,
+                "color": {
+                    "feature": "label",
+                    "colormap": CategoricalColormap(
+                        colormap={GLYPHS[sign]: COLOURS[sign] for sign in COLOURS}
+                    ),
+                },
+                "anchor": "center",
+            },
             edge_color=COLOURS[True],
             edge_width=3 * stroke,
             face_color="transparent",
@@ -191,7 +202,9 @@ class StrokesLayer:
         self.layer.edge_width = [self._width(d) for d in described]
 
     def _width(self, described: _Described) -> float:
-        return (3 if described.kind == SCRIBBLE else 2) * self._stroke
+        """What does not belong is drawn thinner."""
+        widest = 3 if described.kind == SCRIBBLE else 2
+        return (widest if described.positive else widest - 1) * self._stroke
 
 
 def _described(row: DrawingRow) -> _Described:

@@ -89,6 +89,7 @@ class SSSPanel(QWidget):
             Answering(engine, self.crew.model, self.controller.model),
             self.annotate.tools,
             self._canvas,
+            self.crew.disk,
         )
         self._connect()
         self._show_scan()
@@ -168,7 +169,9 @@ class SSSPanel(QWidget):
 
     def _connect_tools(self) -> None:
         tools, room = self.tools, self.room
-        tools.controller.noticed.connect(show_notice)
+        for noticing in (tools.controller, tools.masks):
+            noticing.noticed.connect(show_notice)
+        tools.masks.failed.connect(self.controller.tell_failure)
         tools.answering.failed.connect(self.controller.tell_failure)
         tools.answering.told.connect(lambda t: show_notice(Notice(Severity.WARNING, t)))
         room.project_changed.connect(lambda: tools.controller.set_read_only(room.why_read_only))

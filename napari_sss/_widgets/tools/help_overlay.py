@@ -111,8 +111,9 @@ class HelpOverlay(QWidget):
         left = float(PADDING)
         for column in columns:
             top = 3.6 * PADDING
+            indent = self._indent(column)
             for section in column:
-                top = self._draw_section(painter, section, left, top)
+                top = self._draw_section(painter, section, left, top, indent)
             left += self._column_width(column) + GAP
         painter.end()
 
@@ -137,8 +138,12 @@ class HelpOverlay(QWidget):
     def _column_width(self, column: Sequence[Section]) -> float:
         metrics = QFontMetricsF(_font(self.font(), 12))
         says = max(metrics.horizontalAdvance(s) for _, lines in column for _, s in lines)
+        return self._indent(column) + says
+
+    def _indent(self, column: Sequence[Section]) -> float:
+        """How far what keys do stands to the right of the keys."""
         keys = max(self._keys_width(keys) for _, lines in column for keys, _ in lines)
-        return max(keys, KEYS_WIDTH) + 10 + says
+        return max(keys, KEYS_WIDTH) + 10
 
     def _keys_width(self, keys: Sequence[str]) -> float:
         metrics = QFontMetricsF(_font(self.font(), 11, bold=True))
@@ -157,7 +162,7 @@ class HelpOverlay(QWidget):
         painter.drawText(area, int(Qt.AlignmentFlag.AlignLeft | _MIDDLE), SCOPE)
 
     def _draw_section(
-        self, painter: QPainter, section: Section, left: float, top: float
+        self, painter: QPainter, section: Section, left: float, top: float, indent: float
     ) -> float:
         """Draw a heading with its lines; return where the next one begins."""
         title, lines = section
@@ -165,12 +170,11 @@ class HelpOverlay(QWidget):
         painter.setFont(_font(self.font(), 12, bold=True))
         painter.drawText(QPointF(left, top + 14), title)
         top += ROW
-        width = max([KEYS_WIDTH, *(self._keys_width(keys) for keys, _ in lines)])
         for keys, says in lines:
             self._draw_keys(painter, keys, left, top)
             painter.setPen(INK)
             painter.setFont(_font(self.font(), 12))
-            painter.drawText(QPointF(left + width + 10, top + 13), says)
+            painter.drawText(QPointF(left + indent, top + 13), says)
             top += ROW
         return top + ROW / 2
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from qtpy.QtCore import QObject, QTimer
+from qtpy.QtGui import QAction
+from qtpy.QtWidgets import QFileDialog, QMenu
 
 from napari_sss._layers.prompt_edits import in_main_plane
 from napari_sss._layers.tool_use import Tool, ToolUse
@@ -18,8 +21,14 @@ from napari_sss._widgets.tools.answers import Answers
 from napari_sss._widgets.tools.bar import ACTIONS, ToolsBar
 from napari_sss._widgets.tools.controller import ToolController
 from napari_sss._widgets.tools.keys import PLANE_ACTIONS, Action
+from napari_sss._widgets.tools.mask_prompts import MaskPrompts
 from napari_sss._widgets.tools.shortcuts import Commands
+from napari_sss._widgets.worker import Worker
 from napari_sss.engine.volumes.intensity import IntensityWindow
+
+MASK_FILTER = "Masks (*.nii.gz *.nii *.nrrd *.mha *.mhd)"
+NO_LAYERS = "No other Labels layer is open"
+FROM_FILE = "From a file …"
 
 SETTLE_MS = 60
 """Milliseconds after which the bar follows a slice that is being looked at."""
@@ -42,6 +51,8 @@ class Tools(QObject):
         The view.
     canvas : CanvasTools
         Where previews, help and keys are.
+    disk : Worker
+        Reads and writes masks.
 
     Attributes
     ----------
@@ -57,6 +68,7 @@ class Tools(QObject):
         answering: Answering,
         bar: ToolsBar,
         canvas: CanvasTools,
+        disk: Worker,
     ) -> None:
         super().__init__(bar)
         self._viewer = viewer
@@ -68,6 +80,7 @@ class Tools(QObject):
         self.hand = ToolUse(viewer, workspace)
         self.answers = Answers(workspace, controller.objects, answering, self._propagate)
         self.controller = ToolController(self.hand, workspace, self.answers)
+        self.masks = MaskPrompts(workspace, disk)
         self.commands: dict[Action, Any] = self._own_commands()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
@@ -146,6 +159,27 @@ class Tools(QObject):
         bar.propagation_asked.connect(controller.propagate)
         bar.new_object_asked.connect(controller.begin_object)
         bar.help_asked.connect(self._canvas.toggle_help)
+        bar.masks.aboutToShow.connect(self._list_masks)
+
+    def _list_masks(self) -> None:
+        """Fill the menu with the layers that can be prompts."""
+        menu = self.bar.masks
+        menu.clear()
+        sources = self.masks.sources()
+        for source in sources:
+            entry = _entry(menu, source.layer.name)
+            entry.setEnabled(not source.why_not)
+            entry.setToolTip(source.why_not or "Take its mask on this slice.")
+            entry.triggered.connect(lambda _=False, s=source: self.masks.use_layer(s.layer))
+        if not sources:
+            _entry(menu, NO_LAYERS).setEnabled(False)
+        menu.addSeparator()
+        _entry(menu, FROM_FILE).triggered.connect(lambda: self._ask_for_mask())
+
+    def _ask_for_mask(self) -> None:
+        chosen, _ = QFileDialog.getOpenFileName(self.bar, "Mask", "", MASK_FILTER)
+        if chosen:
+            self.masks.use_file(Path(chosen))
 
     def _on_hand(self) -> None:
         self._canvas.refresh_keys()
@@ -172,3 +206,10 @@ class Tools(QObject):
             self._segmenting.cancel()
         elif self.hand.tool is not Tool.LOOK:
             self.controller.lay_down()
+
+
+def _entry(menu: QMenu, text: str) -> QAction:
+    """Add a line to a menu."""
+    entry = menu.addAction(text)
+    assert entry is not None
+    return entry
