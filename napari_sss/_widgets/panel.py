@@ -127,9 +127,12 @@ class SSSPanel(QWidget):
             self.tabs.addTab(finetune, "Fine-tune")
         if find_spec("napari_sss._widgets.models") is not None:
             from napari_sss._widgets.models import ModelsTab
+            from napari_sss._widgets.models.joining import join_panel
 
             tab = ModelsTab(self.room, self.crew.disk, self.controller.model)
-            tab.controller.in_use_changed.connect(self.header.models.show_key)
+            join_panel(
+                tab, self.tabs, self.controller, self.workspace, self.header.models.show_key
+            )
             self.tabs.addTab(tab, "Models")
 
     def sizeHint(self) -> Any:  # noqa: N802

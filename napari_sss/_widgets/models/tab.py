@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QCoreApplication, Qt
+from qtpy.QtCore import QCoreApplication, Qt, QTimer
 from qtpy.QtWidgets import (
     QFileDialog,
     QInputDialog,
@@ -22,6 +22,8 @@ from napari_sss._widgets.crew import WakingWorker
 from napari_sss._widgets.model_choice import ModelChoice
 from napari_sss._widgets.models.controller import ModelsController, ModelsStatus, Workers
 from napari_sss._widgets.models.details import DetailsPane
+from napari_sss._widgets.models.pool_controller import PoolController
+from napari_sss._widgets.models.pool_section import PoolSection
 from napari_sss._widgets.models.rows import Deed, ModelRow
 from napari_sss._widgets.models.tree import ModelTree
 from napari_sss._widgets.parts import WARNING_STYLE, note, row, say
@@ -29,6 +31,9 @@ from napari_sss._widgets.project_room import ProjectRoom
 from napari_sss._widgets.pump import MailPump
 from napari_sss._widgets.run_section import progress_text
 from napari_sss._widgets.worker import Mailbox, Worker
+
+TICK_MS = 1000
+"""Milliseconds between two looks at the work in the background."""
 
 ZIP_FILTER = "Exported models (*.zip)"
 
@@ -92,6 +97,11 @@ class ModelsTab(QWidget):
         workers = Workers(self._own.quick, worker, self._own.transfers)
         self._build()
         self.controller = ModelsController(room, workers, choice, self._pump.post)
+        self.pool = PoolController(room, self._own.quick, self.controller)
+        self.prelabel = PoolSection(self.pool)
+        layout = self.layout()
+        assert layout is not None
+        layout.addWidget(self.prelabel)
         self._connect(room)
         self._show(self.controller.status)
 
@@ -149,6 +159,11 @@ class ModelsTab(QWidget):
         self.download.clicked.connect(lambda: controller.download(self.tree.key))
         self.verify.clicked.connect(lambda: controller.verify(self.tree.key))
         self.cancel.clicked.connect(lambda: controller.cancel())
+        self.pool.noticed.connect(room.noticed.emit)
+        self._clock = QTimer(self)
+        self._clock.setInterval(TICK_MS)
+        self._clock.timeout.connect(self.pool.tick)
+        self._clock.start()
         own = self._own
         self.destroyed.connect(lambda: controller.shut_down())
         self.destroyed.connect(lambda: own.close())
@@ -159,6 +174,8 @@ class ModelsTab(QWidget):
     def shut_down(self) -> None:
         """Stop what runs; nothing is delivered any more."""
         self.controller.shut_down()
+        self.pool.shut_down()
+        self._clock.stop()
         self._pump.stop()
         self._own.close()
 

@@ -22,6 +22,7 @@ from napari_sss.engine.runs.machine import stay_in_the_background
 from napari_sss.engine.runs.reporter import Reporter
 from napari_sss.engine.runs.run_control import RunControl
 from napari_sss.engine.runs.state import RunPhase
+from napari_sss.engine.runs.wishes import Wish
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,8 @@ def _worked(folder: Path, reporter: Reporter) -> int:
         with Project.open(folder.parent, read_only=True) as project:
             work_on_pool(project, folder, job, control)
     except Cancelled:
-        reporter.update(phase=RunPhase.PAUSED, now=True)
+        gone = control.wish is Wish.DISCARD
+        reporter.update(phase=RunPhase.DISCARDED if gone else RunPhase.PAUSED, now=True)
         return EXIT_DONE
     except BaseException as error:
         log.exception("The work in the background failed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from napari_sss.engine.errors import ConfigError, RunError
 from napari_sss.engine.runs.files import read_json
 from napari_sss.engine.runs.launch import spawn
 from napari_sss.engine.runs.lock import RunIsActiveError, is_locked
-from napari_sss.engine.runs.state import RunPhase, RunState, read_state
+from napari_sss.engine.runs.state import RunPhase, RunState, read_state, write_state
 from napari_sss.engine.runs.wishes import Wish, wish_for
 from napari_sss.engine.volumes.atomic import write_json
 
@@ -74,7 +74,9 @@ class PoolStatus:
     @property
     def can_go_on(self) -> bool:
         """Whether it was paused, was killed or has failed on the way."""
-        return not self.running and self.state is not None and not self.is_done
+        if self.job is None or self.state is None or self.running:
+            return False
+        return self.state.phase not in (RunPhase.DONE, RunPhase.DISCARDED)
 
 
 def background_folder(project: Path) -> Path:
@@ -131,6 +133,23 @@ def pause(project: Path) -> None:
     folder = background_folder(project)
     if folder.is_dir():
         wish_for(folder, Wish.PAUSE)
+
+
+def cancel(project: Path) -> None:
+    """End the work for good: it is not offered to go on with; what is done stays.
+
+    Raises
+    ------
+    WriteError
+        The folder cannot be written.
+    """
+    folder = background_folder(project)
+    if not folder.is_dir():
+        return
+    wish_for(folder, Wish.DISCARD)
+    state = read_state(folder)
+    if state is not None and not is_locked(folder):
+        write_state(folder, replace(state, phase=RunPhase.DISCARDED))
 
 
 def status(project: Path) -> PoolStatus:
