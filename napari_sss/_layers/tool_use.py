@@ -143,11 +143,8 @@ class ToolUse:
 
     @property
     def place(self) -> tuple[Any, int] | None:
-        """Plane and slice in view; None in 3-D or without a scan."""
-        current, plane = self._workspace.current, self._workspace.view.plane
-        if current is None or plane is None:
-            return None
-        return plane, self._workspace.view.index(current.layer, plane)
+        """Plane and slice in view, of the scan as it was read; None in 3-D."""
+        return self._workspace.shown_slice()
 
     def begin_object(self) -> None:
         """Let the next prompt, or stroke of the brush, begin an object."""

@@ -2,33 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_sss._layers.conversion import LayerData
-from napari_sss._layers.mask_painter import Touched
 from napari_sss._layers.masks_layer import MasksLayer
 from napari_sss._layers.plane_view import PlaneView
+from napari_sss._layers.prompt_edits import PromptEdit
 from napari_sss._layers.prompt_layers import PromptLayers
+from napari_sss._layers.prompts_alike import alike
 from napari_sss._layers.scan import Scan, scan_of, with_spacing
+from napari_sss._layers.view_state import restore_view, view_state
 from napari_sss.engine.errors import SSSError
-from napari_sss.engine.prompts.types import ObjectPrompts, Plane
-from napari_sss.engine.volumes.grid import Vector3
+from napari_sss.engine.project.case_session import CaseSession
+from napari_sss.engine.project.diff import LabelDiff
+from napari_sss.engine.prompts.reframing import inverse_view, object_to_source
+from napari_sss.engine.prompts.types import ObjectPrompts, Plane, SlicePrompt
+from napari_sss.engine.volumes.grid import AxisView, Vector3
 from napari_sss.engine.volumes.volume import Volume
 
 
 @dataclass
 class OpenScan:
-    """An Image layer that can be segmented, and what belongs to it."""
+    """An Image layer that can be segmented, and what belongs to it.
+
+    The layers show it along its displayed axes; whoever asks the workspace speaks of the
+    scan's own array, as it was read: that is where it is annotated.
+    """
 
     layer: Any
     scan: Scan
     prompts: PromptLayers
     masks: MasksLayer
+    session: CaseSession | None = None
+
+    def to_source(self, prompts: ObjectPrompts) -> ObjectPrompts:
+        """Prompts as the layers hold them, on the scan's own array."""
+        return object_to_source(prompts, self.scan.view, self.scan.source.grid.shape)
+
+    def to_view(self, prompts: ObjectPrompts) -> ObjectPrompts:
+        """Prompts on the scan's own array, as the layers hold them."""
+        shape = self.scan.volume.grid.shape
+        return object_to_source(prompts, inverse_view(self.scan.view), shape)
+
+    def edit_to_source(self, edit: PromptEdit) -> PromptEdit:
+        """An edit of prompts on the layers, on the scan's own array."""
+        slices = self.to_source(replace(edit.prompts, prompts=edit.slices)).prompts
+        former = None if edit.former is None else self.to_source(edit.former)
+        return PromptEdit(self.to_source(edit.prompts), slices, former)
+
+    def slice_to_view(self, plane: Plane, index: int) -> tuple[Plane, int]:
+        """A slice of the scan's own array, as it is displayed."""
+        moved = self.to_view(ObjectPrompts(1, "-", (SlicePrompt(index, plane=plane),)))
+        return moved.prompts[0].plane, moved.prompts[0].index
+
+    def slice_to_source(self, plane: Plane, index: int) -> tuple[Plane, int]:
+        """A displayed slice, on the scan's own array."""
+        moved = self.to_source(ObjectPrompts(1, "-", (SlicePrompt(index, plane=plane),)))
+        return moved.prompts[0].plane, moved.prompts[0].index
 
 
 class Workspace:
@@ -47,15 +81,21 @@ class Workspace:
     images_changed = Signal()
     """The images that can be chosen are others, or have other names."""
     prompted = Signal(tuple)
-    """See :attr:`PromptLayers.prompted`."""
+    """See :attr:`PromptLayers.prompted`; on the scan's own array."""
     previewed = Signal(object)
     """See :attr:`Drawing.previewed`."""
     edited = Signal(tuple)
-    """See :attr:`PromptLayers.edited`."""
+    """See :attr:`PromptLayers.edited`; on the scan's own array."""
     removed = Signal(tuple)
     """See :attr:`PromptLayers.removed`."""
-    painted = Signal(tuple)
+    painted = Signal(LabelDiff)
     """See :attr:`MasksLayer.painted`."""
+    undo_asked = Signal()
+    redo_asked = Signal()
+    closed = Signal(int)
+    """A scan was taken out of the viewer; its :attr:`key` was this."""
+    lost = Signal(str)
+    """A person has deleted the layer of masks of the scan in view; its name was this."""
     refused = Signal(SSSError)
     """A layer or a prompt cannot be used."""
 
@@ -75,7 +115,7 @@ class Workspace:
         images = self.images()
         for image in images:
             image.events.name.connect(self._on_renamed)
-        active = viewer.layers.selection.active
+        active = _bare(viewer.layers.selection.active)
         if images:
             self.choose(next((i for i in images if i == active), images[-1]))
 
@@ -95,7 +135,7 @@ class Workspace:
         """Return the viewer's Image layers."""
         from napari.layers import Image
 
-        return [layer for layer in self.viewer.layers if isinstance(layer, Image)]
+        return [_bare(a) for a in self.viewer.layers if isinstance(a, Image)]
 
     @property
     def current(self) -> OpenScan | None:
@@ -158,38 +198,58 @@ class Workspace:
         prompts.class_name = self._class_name
         prompts.drawing.positive = self._positive
         prompts.why_locked = lambda object_id: self.why_locked(object_id)
-        masks = MasksLayer(self.viewer, shape, placement, scan.metadata)
-        prompts.prompted.connect(lambda edits: self.prompted.emit(edits))
+        masks = MasksLayer(self.viewer, scan.view, placement, scan.metadata)
+        opened = OpenScan(layer, scan, prompts, masks)
+        prompts.prompted.connect(
+            lambda edits: self.prompted.emit(tuple(opened.edit_to_source(e) for e in edits))
+        )
         prompts.drawing.previewed.connect(lambda preview: self.previewed.emit(preview))
-        prompts.edited.connect(lambda objects: self.edited.emit(objects))
+        prompts.edited.connect(
+            lambda objects: self.edited.emit(tuple(opened.to_source(o) for o in objects))
+        )
         prompts.removed.connect(lambda ids: self.removed.emit(ids))
-        masks.painted.connect(lambda ids: self.painted.emit(ids))
-        masks.painted.connect(lambda ids: prompts.reserve(max(ids, default=0)))
         prompts.refused.connect(lambda error: self.refused.emit(error))
-        self._open[id(layer)] = OpenScan(layer, scan, prompts, masks)
-        return self._open[id(layer)]
+        masks.painted.connect(lambda diff: self.painted.emit(diff))
+        masks.undo_asked.connect(lambda: self.undo_asked.emit())
+        masks.redo_asked.connect(lambda: self.redo_asked.emit())
+        self._open[id(layer)] = opened
+        return opened
 
     def _plane_of_new_points(self) -> Plane:
         return self.view.plane or Plane.AXIAL
 
     def _on_inserted(self, event: Any) -> None:
+        layer = _bare(event.value)
         from napari.layers import Image
 
-        if isinstance(event.value, Image):
-            event.value.events.name.connect(self._on_renamed)
+        if isinstance(layer, Image):
+            layer.events.name.connect(self._on_renamed)
             self.images_changed.emit()
             if not self.locked():
-                self.choose(event.value)
+                self.choose(layer)
 
     def _on_renamed(self) -> None:
         self.images_changed.emit()
 
     def _on_removed(self, event: Any) -> None:
-        self._open.pop(id(event.value), None)
+        layer = _bare(event.value)
+        gone = self._open.pop(id(layer), None)
         self.images_changed.emit()
-        if self._current is not None and event.value is self._current.layer:
+        if gone is not None:
+            gone.masks.take_away()
+            self._take_away(gone.prompts.layers)
+            self.closed.emit(id(layer))
+        current = self._current
+        if current is not None and current.masks.is_shown_as(layer):
+            self.lost.emit(layer.name)
+        if self._current is not None and layer is self._current.layer:
             images = self.images()
             self.choose(images[-1] if images else None)
+
+    def _take_away(self, layers: Iterable[Any]) -> None:
+        for layer in layers:
+            if layer in self.viewer.layers:
+                self.viewer.layers.remove(layer)
 
     # -- the scene ----------------------------------------------------------------------
 
@@ -202,42 +262,87 @@ class Workspace:
 
     @property
     def volume(self) -> Volume | None:
-        """The scan in the frame of the layers."""
-        return None if self._current is None else self._current.scan.volume
+        """The scan as it was read."""
+        return None if self._current is None else self._current.scan.source
 
     @property
     def problem(self) -> str:
         """Why the chosen layer cannot be segmented; "" when it can."""
         return self._problem
 
-    def shown_index(self) -> int | None:
-        """Return the axial slice in view, or None in another plane."""
-        if self._current is None or self.view.plane is not Plane.AXIAL:
-            return None
-        depth = self._current.scan.volume.grid.shape[0]
-        return min(max(self.view.index(self._current.layer, Plane.AXIAL), 0), depth - 1)
+    @property
+    def view_of_axes(self) -> AxisView:
+        """From the scan's axes to the displayed ones."""
+        return AxisView() if self._current is None else self._current.scan.view
 
-    def labels(self) -> NDArray[Any]:
-        """Return the masks layer's array (Z, Y, X), making the layer if needed."""
-        return self._required.masks.array()
+    def shown_slice(self) -> tuple[Plane, int] | None:
+        """Return the slice in view, on the scan's own array; None in 3-D."""
+        current, plane = self._current, self.view.plane
+        if current is None or plane is None:
+            return None
+        depth = current.scan.volume.grid.shape[plane.axis]
+        index = min(max(self.view.index(current.layer, plane), 0), depth - 1)
+        return current.slice_to_source(plane, index)
+
+    def displayed(self, plane: Plane, index: int) -> int:
+        """Return what the slider counts for a slice of the scan's own array."""
+        return self._required.slice_to_view(plane, index)[1]
+
+    def attach(self, session: CaseSession | None) -> None:
+        """Show a case's annotation on the scan in view, or none."""
+        current = self._current
+        if current is None or current.session is session:
+            return
+        current.session = session
+        current.prompts.show((), remove=[o.id for o in current.prompts.objects])
+        current.masks.attach(session)
 
     def prompts(self) -> tuple[ObjectPrompts, ...]:
-        """Return the prompts as the layers hold them."""
-        return () if self._current is None else self._current.prompts.objects
+        """Return the prompts as the layers hold them, on the scan's own array."""
+        current = self._current
+        if current is None:
+            return ()
+        return tuple(current.to_source(o) for o in current.prompts.objects)
 
     def show_prompts(
         self, objects: Sequence[ObjectPrompts], remove: Iterable[int] = ()
     ) -> None:
-        """Show objects' prompts, in place of those of the removed ones."""
-        self._required.prompts.show(objects, remove)
+        """Have the layers hold these prompts and no others of these objects.
 
-    def rename(self, object_id: int, class_name: str) -> None:
-        """Write another class at an object's prompts."""
-        self._required.prompts.rename(object_id, class_name)
+        What they hold already stays as it is, selected or being dragged.
+        """
+        shown = self._required.prompts
+        known = {o.id: o for o in shown.objects}
+        other = []
+        for o in (self._required.to_view(o) for o in objects):
+            there = known.get(o.id)
+            if there is None or not alike(there.prompts, o.prompts):
+                other.append(o)
+            elif there.class_name != o.class_name:
+                shown.rename(o.id, o.class_name)
+        gone = [object_id for object_id in remove if object_id in known]
+        if other or gone:
+            shown.show(other, gone)
 
-    def redraw(self, touched: Touched) -> None:
+    def reserve(self, highest_id: int) -> None:
+        """Let objects that a person adds have ids above this one."""
+        self._required.prompts.reserve(highest_id)
+
+    def colour(self, colours: Mapping[int, str]) -> None:
+        """Give each object its colour."""
+        self._required.masks.colour(colours)
+
+    def redraw(self, box: tuple[slice, slice, slice]) -> None:
         """Take note that masks in this box have changed; :meth:`flush` shows it."""
-        self._required.masks.touch(touched)
+        if self._current is not None:
+            self._current.masks.touch(box)
+
+    def restore_masks(self) -> bool:
+        """Put the layer of masks back that a person has deleted; return whether it was."""
+        lost = self._current is not None and self._current.masks.is_lost
+        if lost:
+            self._required.masks.ensure()
+        return lost
 
     def flush(self) -> bool:
         """Show what has gathered, as much as fits; return whether there is more."""
@@ -246,13 +351,26 @@ class Workspace:
         more_masks = self._current.masks.flush()
         return self._current.prompts.flush() or more_masks
 
+    def view_state(self) -> dict[str, Any]:
+        """Return what the viewer shows of the scan, as plain content."""
+        if self._current is None:
+            return {}
+        return view_state(self.viewer, self.view, self._current.layer)
+
+    def restore_view(self, state: Mapping[str, Any]) -> None:
+        """Show the scan as it was."""
+        if self._current is not None and state:
+            restore_view(self.viewer, self.view, self._current.layer, state)
+
     def show_slice(self, plane: Plane, index: int) -> None:
-        """Bring a slice into view."""
-        self.view.go_to(self._required.layer, plane, index)
+        """Bring a slice of the scan's own array into view."""
+        current = self._required
+        self.view.go_to(current.layer, *current.slice_to_view(plane, index))
 
     def select(self, object_id: int) -> None:
-        """Make an object's boxes ready to be dragged."""
+        """Make an object's boxes ready to be dragged, and let the brush paint it."""
         self._required.prompts.select(object_id)
+        self._required.masks.choose(object_id)
 
     def begin_object(self) -> None:
         """Let the next prompt begin a new object."""
@@ -279,13 +397,13 @@ class Workspace:
         """Let the next click on the image set a point."""
         self._required.prompts.draw_points()
 
-    def for_export(self) -> tuple[Volume, Callable[[NDArray[Any]], NDArray[Any]]]:
-        """Return the scan as it was read, and what turns labels into its own axis order."""
-        scan = self._required.scan
-        return scan.source, scan.view.undo
-
     @property
     def _required(self) -> OpenScan:
         if self._current is None:
             raise RuntimeError("No scan is open.")
         return self._current
+
+
+def _bare(layer: Any) -> Any:
+    """The layer itself: a plugin is given proxies of the viewer's, a new one each time."""
+    return getattr(layer, "__wrapped__", layer)

@@ -50,6 +50,8 @@ class Crew:
         Owns the model; busy while it segments.
     case : Worker
         Short acts on the case at work, in their order.
+    count : Worker
+        Counts the voxels of the case at work.
     disk : Worker
         Long work with files, of all tabs.
     """
@@ -57,14 +59,16 @@ class Crew:
     def __init__(self, mailbox: Mailbox, wake: Callable[[], None]) -> None:
         self.model = WakingWorker(mailbox, wake)
         self.case = WakingWorker(mailbox, wake)
+        self.count = WakingWorker(mailbox, wake)
         self.disk = WakingWorker(mailbox, wake)
 
     @property
     def busy(self) -> bool:
         """Whether anything runs or waits."""
-        return self.model.busy or self.case.busy or self.disk.busy
+        return self.model.busy or self.case.busy or self.count.busy or self.disk.busy
 
     def close(self) -> None:
         """Cancel what the model and the disk do, and wait for them; the case comes last."""
         self.model.close()
+        self.count.close()
         self.disk.close()

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QCoreApplication, QEvent
+from qtpy.QtCore import QCoreApplication, QEvent, Qt, QTimer
+from qtpy.QtGui import QKeySequence, QShortcut
 from qtpy.QtWidgets import QFileDialog, QTabWidget, QVBoxLayout, QWidget
 
 from napari_sss._layers.conversion import layer_data_for
+from napari_sss._layers.plane_view import camera_of
 from napari_sss._layers.window_link import WindowLink
 from napari_sss._layers.workspace import Workspace
+from napari_sss._widgets.acts import Acts
+from napari_sss._widgets.annotate.class_editor import ClassEditor
 from napari_sss._widgets.annotate.tab import AnnotateTab
 from napari_sss._widgets.answering import Answering
 from napari_sss._widgets.canvas_tools import CanvasTools
@@ -32,14 +37,26 @@ from napari_sss._widgets.header import Header
 from napari_sss._widgets.project_room import ProjectRoom
 from napari_sss._widgets.pump import MailPump
 from napari_sss._widgets.status import ModelPhase, Notice, PanelStatus, Severity
-from napari_sss._widgets.tools.keys import Action
+from napari_sss._widgets.tools.keys import CLASSES, Action
 from napari_sss._widgets.tools.tools import Tools
 from napari_sss._widgets.worker import Mailbox
 from napari_sss.engine.models.registry import EMBEDDED
+from napari_sss.engine.project.applied import Applied
+from napari_sss.engine.project.records import Review, Table
 from napari_sss.engine.volumes.intensity import PERCENTILES, PRESETS, IntensityWindow
 from napari_sss.engine.volumes.volume import Modality, Volume
 
 WIDTH = 340
+
+VIEW_PAUSE_MS = 700
+"""Milliseconds without another change of the view before it is kept with the case."""
+
+UNDO_KEY, REDO_KEY = "Ctrl+Z", "Ctrl+Shift+Z"
+
+LOST = (
+    "The layer '{name}' shows your masks: it is back. Hide it with its eye, or delete objects "
+    "in the table."
+)
 
 MODEL_FILTER = "Checkpoints (*.safetensors *.pt *.pth)"
 EXPORT_FILTER = "NIfTI (*.nii.gz *.nii);;NRRD (*.nrrd);;MetaImage (*.mha)"
@@ -75,10 +92,19 @@ class SSSPanel(QWidget):
         self._pump = MailPump(mailbox, self.crew, self.workspace.flush, self)
         self.room = ProjectRoom(self.crew.case, self._pump.post, home)
         engine = engine or TorchEngine()
-        self.controller = SegmentationController(self.workspace, engine, self.crew.model)
+        self.controller = SegmentationController(
+            self.workspace,
+            engine,
+            self.crew.model,
+            self.room,
+            self.crew.count,
+        )
+        self.acts = Acts(self.room, self.workspace, self.controller)
         self._window = WindowLink()
+        self._shown_case: int | None = None
         self._canvas = CanvasTools(napari_viewer, self.workspace, self)
         self._drops = ScanDrops(napari_viewer, self)
+        self._class_editor: ClassEditor | None = None
         self._docked = False
         self._closed = False
         self._build()
@@ -86,6 +112,7 @@ class SSSPanel(QWidget):
             napari_viewer,
             self.workspace,
             self.controller,
+            self.room,
             Answering(engine, self.crew.model, self.controller.model),
             self.annotate.tools,
             self._canvas,
@@ -144,6 +171,15 @@ class SSSPanel(QWidget):
     def _connect(self) -> None:
         self._connect_logic()
         self._connect_views()
+        self._view_timer = QTimer(self)
+        self._view_timer.setSingleShot(True)
+        self._view_timer.setInterval(VIEW_PAUSE_MS)
+        self._view_timer.timeout.connect(self.room.keep_view)
+        self._listen_to_view()
+        for key, act in ((UNDO_KEY, self.acts.undo), (REDO_KEY, self.acts.redo)):
+            shortcut = QShortcut(QKeySequence(key), self)
+            shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(act)
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.shut_down)
@@ -155,12 +191,21 @@ class SSSPanel(QWidget):
         self.destroyed.connect(lambda: unlisten())
 
     def _connect_logic(self) -> None:
-        controller, workspace = self.controller, self.workspace
+        controller, workspace, acts = self.controller, self.workspace, self.acts
         workspace.locked = lambda: controller.status.busy
+        workspace.why_locked = acts.why_locked
         workspace.changed.connect(self._show_scan)
         workspace.images_changed.connect(self._list_scans)
-        workspace.removed.connect(controller.remove)
-        workspace.painted.connect(controller.objects.paint)
+        workspace.removed.connect(acts.prompts_gone)
+        workspace.painted.connect(acts.paint)
+        workspace.undo_asked.connect(acts.undo)
+        workspace.redo_asked.connect(acts.redo)
+        workspace.closed.connect(self.room.forget)
+        workspace.lost.connect(self._on_lost)
+        acts.noticed.connect(show_notice)
+        acts.current_changed.connect(self._on_current)
+        for asker in (acts, controller):
+            asker.asked.connect(self.annotate.question.ask)
         workspace.refused.connect(lambda e: show_notice(Notice(Severity.WARNING, str(e))))
         controller.status_changed.connect(self._show_status)
         controller.objects.changed.connect(self.objects.show_rows)
@@ -171,7 +216,7 @@ class SSSPanel(QWidget):
         self._canvas.plane_changed.connect(self._show_plane)
 
     def _connect_tools(self) -> None:
-        tools, room = self.tools, self.room
+        tools, room, acts = self.tools, self.room, self.acts
         for noticing in (tools.controller, tools.masks):
             noticing.noticed.connect(show_notice)
         tools.masks.failed.connect(self.controller.tell_failure)
@@ -180,10 +225,17 @@ class SSSPanel(QWidget):
         room.project_changed.connect(lambda: tools.controller.set_read_only(room.why_read_only))
         tools.commands |= {
             Action.AUTO_PROMPT: self.auto_prompt,
-            Action.UNDO: room.undo,
-            Action.REDO: room.redo,
+            Action.UNDO: acts.undo,
+            Action.REDO: acts.redo,
+            Action.ACCEPT_OBJECT: acts.accept,
+            Action.ACCEPT_SLICE: acts.accept_section,
+            Action.REJECT_OBJECT: acts.reject,
+            Action.NEXT_OBJECT: acts.next_object,
+            Action.PREVIOUS_OBJECT: partial(acts.next_object, -1),
+            Action.NEXT_SUGGESTION: acts.next_doubt,
             Action.NEXT_CASE: room.next_case,
             Action.PREVIOUS_CASE: room.previous_case,
+            **{a: partial(self._choose_class, n) for n, a in enumerate(CLASSES)},
         }
 
     def _connect_room(self) -> None:
@@ -192,7 +244,10 @@ class SSSPanel(QWidget):
         for signal in (room.project_changed, room.case_changed):
             signal.connect(lambda: header.show_room(room))
         room.saved_changed.connect(lambda _: header.show_room(room))
-        room.project_changed.connect(self._enter_scan)
+        room.remember_view(self.workspace.view_state)
+        room.project_changed.connect(self._on_project)
+        room.case_changed.connect(self._on_case)
+        room.session_changed.connect(self._on_act)
         room.scan_read.connect(self._show_case)
         header.previous.clicked.connect(lambda: room.previous_case())
         header.next.clicked.connect(lambda: room.next_case())
@@ -201,22 +256,39 @@ class SSSPanel(QWidget):
         header.show_room(room)
 
     def _connect_views(self) -> None:
-        controller, workspace = self.controller, self.workspace
+        controller, workspace, acts = self.controller, self.workspace, self.acts
         self.models.on_chosen(self._on_model)
         self.scan.scan_chosen.connect(self._on_scan_chosen)
         self.scan.frame_asked.connect(controller.open_frame)
-        self.scan.spacing_given.connect(workspace.give_spacing)
+        self.scan.spacing_given.connect(self._give_spacing)
         self.scan.plane_chosen.connect(workspace.view.show)
         self.scan.window_chosen.connect(self._choose_window)
         self.scan.link_toggled.connect(lambda on: setattr(self._window, "linked", on))
         self.run.auto_asked.connect(self.auto_prompt)
         self.run.cancel_asked.connect(controller.cancel)
         self.run.source_chosen.connect(self._on_source)
-        self.run.class_named.connect(workspace.name_new_objects)
-        self.objects.table.chosen.connect(self._on_object)
-        self.objects.table.remove_asked.connect(controller.remove)
-        self.objects.table.objects.renamed.connect(controller.rename)
-        self.objects.export_asked.connect(self._ask_where_to_export)
+        self.run.class_named.connect(self._on_class)
+        self.annotate.classes.chosen.connect(self.run.class_name.setText)
+        self.annotate.classes.edit_asked.connect(self._edit_classes)
+        objects, table = self.objects, self.objects.table
+        table.chosen.connect(self._on_object)
+        table.jump_asked.connect(controller.show_weakest)
+        table.remove_asked.connect(acts.delete)
+        table.accept_asked.connect(partial(self._decide, Review.ACCEPTED))
+        table.reject_asked.connect(partial(self._decide, Review.REJECTED))
+        table.objects.renamed.connect(lambda i, name: acts.change_class([i], name))
+        objects.accept_slice_asked.connect(acts.accept_slice)
+        objects.accept_asked.connect(self._accept)
+        objects.accept_case_asked.connect(acts.accept_case)
+        objects.undo_asked.connect(acts.undo)
+        objects.redo_asked.connect(acts.redo)
+        objects.doubt_asked.connect(acts.next_doubt)
+        objects.operation_asked.connect(lambda key, ids: getattr(acts, key)(ids))
+        objects.flag_asked.connect(lambda flag, ids: acts.toggle_flag(ids, flag))
+        objects.class_asked.connect(lambda name, ids: acts.change_class(ids, name))
+        objects.overwrite_chosen.connect(self.room.set_overwrite)
+        objects.offer_classes(acts.classes)
+        objects.export_asked.connect(self._ask_where_to_export)
 
     # -- Qt's events --------------------------------------------------------------------
 
@@ -244,6 +316,7 @@ class SSSPanel(QWidget):
         if self._closed:
             return
         self._closed = True
+        self._view_timer.stop()
         self._pump.stop()
         self.tools.release()
         self._canvas.release()
@@ -259,7 +332,7 @@ class SSSPanel(QWidget):
 
     @property
     def pending(self) -> bool:
-        """Whether a job runs or waits, or an edit waits to become one."""
+        """Whether a job runs or waits, or there is news to read."""
         return self.crew.busy or self.tools.pending or self._pump.active
 
     def auto_prompt(self) -> None:
@@ -270,12 +343,15 @@ class SSSPanel(QWidget):
 
     def export_to(self, path: Path) -> None:
         """Write the masks as a label map on the scan's own grid."""
-        self.controller.export(path, self.run.class_given)
+        self.controller.export(path)
 
     def _ask_where_to_export(self) -> None:
-        source, _ = self.workspace.for_export()
-        folder = source.source.path.parent if source.source.path else Path.home()
-        suggestion = folder / f"{source.source.name}_mask.nii.gz"
+        current = self.workspace.current
+        if current is None:
+            return
+        source = current.scan.source.source
+        folder = source.path.parent if source.path else Path.home()
+        suggestion = folder / f"{source.name}_mask.nii.gz"
         chosen, _ = QFileDialog.getSaveFileName(
             self, "Export mask", str(suggestion), EXPORT_FILTER
         )
@@ -312,11 +388,70 @@ class SSSPanel(QWidget):
         self.controller.window = window
         self.scan.set_window(window)
         self.tools.scan_changed(window)
+        self._on_view()
 
     def _on_object(self, object_id: int) -> None:
         self.controller.show_object(object_id)
-        self.workspace.select(object_id)
+        self.acts.choose(object_id)
         self.tools.controller.tell()
+
+    def _on_current(self, object_id: int | None) -> None:
+        if object_id is not None:
+            self.workspace.select(object_id)
+            self.objects.table.select_object(object_id)
+
+    def _decide(self, review: Review, object_id: int) -> None:
+        """Accept or reject an object, or reopen it where that is what it is."""
+        session = self.room.session
+        if session is not None and object_id in session.state.objects:
+            same = session.state.object(object_id).review is review
+            self.acts.review([object_id], Review.OPEN if same else review)
+
+    def _accept(self, ids: tuple[int, ...]) -> None:
+        if ids:
+            self.acts.review(ids, Review.ACCEPTED)
+        else:
+            self.acts.accept()
+
+    def _on_class(self, name: str) -> None:
+        self.workspace.name_new_objects(name)
+        self.acts.class_name = name
+        self.annotate.classes.show_active(name)
+
+    def _choose_class(self, number: int) -> None:
+        """Make a class that of new objects; the current one becomes of it, too."""
+        classes = self.acts.classes()
+        record = next((r for r in classes if r.key == str(number + 1)), None)
+        if record is not None:
+            self.run.class_name.setText(record.name)
+
+    def _edit_classes(self) -> None:
+        acts = self.acts
+        if self._class_editor is None:
+            editor = self._class_editor = ClassEditor(acts.count_of_class, self)
+            editor.add_asked.connect(acts.add_class)
+            editor.edited.connect(acts.edit_class)
+            editor.remove_asked.connect(acts.remove_class)
+        self._class_editor.set_classes(acts.classes())
+        self._class_editor.show()
+        self._class_editor.raise_()
+
+    def _give_spacing(self, spacing: tuple[float, float, float]) -> None:
+        self.workspace.give_spacing(spacing)
+        volume = self.workspace.volume
+        if volume is not None:
+            self.room.give_spacing(volume.grid.spacing)
+            self.controller.spacing_changed()
+
+    def _on_lost(self, name: str) -> None:
+        """Put the masks back that a person has deleted with their layer."""
+
+        def restore() -> None:
+            # Not where the scan went too, or the whole viewer.
+            if not self._closed and self.workspace.restore_masks():
+                show_notice(Notice(Severity.INFO, LOST.format(name=name)))
+
+        QTimer.singleShot(0, restore)
 
     # -- what is shown ------------------------------------------------------------------
 
@@ -348,8 +483,56 @@ class SSSPanel(QWidget):
             self.room.choose(key, current.scan.source, current.layer.name)
 
     def _show_case(self, volume: Volume) -> None:
-        """Show the scan of a case that was asked for."""
+        """Show the scan of a case that was asked for, in place of the case at work."""
+        former = self.workspace.image if self.room.at_work is not None else None
         self.workspace.add_scan(layer_data_for(volume))
+        if former is not None and former is not self.workspace.image:
+            self.workspace.viewer.layers.remove(former)
+
+    def _on_project(self) -> None:
+        self.objects.show_overwrite(self.room.policy.accepted)
+        self._show_classes()
+        self._enter_scan()
+
+    def _on_case(self) -> None:
+        """Show a case as it was when it was left."""
+        at_work = self.room.at_work
+        self._show_classes()
+        self.annotate.question.drop()
+        if at_work is None:
+            self._shown_case = None
+        elif at_work.case.id != self._shown_case:
+            self._shown_case = at_work.case.id
+            self.workspace.restore_view(at_work.case.view)
+
+    def _on_act(self, applied: Applied) -> None:
+        if any(table is Table.CLASS for table, _ in applied.keys):
+            self._show_classes()
+
+    def _show_classes(self) -> None:
+        classes = self.acts.classes()
+        self.annotate.classes.set_classes(classes)
+        self.run.offer_classes([record.name for record in classes])
+        if self._class_editor is not None and self._class_editor.isVisible():
+            self._class_editor.set_classes(classes)
+
+    def _listen_to_view(self) -> None:
+        dims = self.workspace.viewer.dims
+        camera = camera_of(self.workspace.viewer)
+        self._view_events = (
+            dims.events.point,
+            dims.events.order,
+            dims.events.ndisplay,
+            camera.events.zoom,
+            camera.events.center,
+        )
+        for event in self._view_events:
+            event.connect(self._on_view)
+
+    def _on_view(self) -> None:
+        """Keep the view soon; unless the case is only being opened."""
+        if not self._closed and self.room.at_work is not None:
+            self._view_timer.start()
 
     def _list_sources(self, modality: Modality) -> None:
         choices = source_choices(modality)

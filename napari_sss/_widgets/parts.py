@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from qtpy.QtCore import Qt
-from qtpy.QtGui import QStandardItemModel
+from qtpy.QtGui import QColor, QIcon, QPixmap, QStandardItemModel
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QSizePolicy, QWidget
 
 from napari_sss._widgets.choices import Choice
@@ -101,3 +101,10 @@ def row(*widgets: QWidget, stretch: int | None = 0) -> QWidget:
     for number, widget in enumerate(widgets):
         layout.addWidget(widget, 1 if stretch in (number, None) else 0)
     return holder
+
+
+def swatch(colour: str, side: int = 10) -> QIcon:
+    """Return a small square of a colour (``"#rrggbb"``)."""
+    pixmap = QPixmap(side, side)
+    pixmap.fill(QColor(colour))
+    return QIcon(pixmap)

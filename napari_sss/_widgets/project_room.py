@@ -15,6 +15,7 @@ user data, so that nothing is ever lost.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,20 +26,26 @@ from psygnal import Signal
 
 from napari_sss._widgets.status import Notice, Severity
 from napari_sss._widgets.worker import Job, Worker
-from napari_sss.engine.errors import SSSError
+from napari_sss.engine.errors import ConfigError, SSSError
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.project.applied import Applied
 from napari_sss.engine.project.case_session import CaseSession
 from napari_sss.engine.project.cases import Case
 from napari_sss.engine.project.entering import enter_scan
 from napari_sss.engine.project.errors import SaveError
+from napari_sss.engine.project.guard import Overwrite, OverwritePolicy
 from napari_sss.engine.project.project import Project
+from napari_sss.engine.project.settings import ProjectSettings
+from napari_sss.engine.volumes.grid import Vector3
 from napari_sss.engine.volumes.volume import Volume
 
 logger = logging.getLogger(__name__)
 
 Post = Callable[[Callable[[], None]], None]
 """Has something called on the viewer's thread; may be called in any thread."""
+
+HOLD_S = 0.01
+"""Seconds for which the viewer waits for an act of another thread to end."""
 
 MOST_WINDOWS = 20
 """So many windows can each have a default project of their own at the same time."""
@@ -91,6 +98,7 @@ class ProjectRoom:
     """A case was asked for by its number: here is its scan, to be shown."""
 
     def __init__(self, worker: Worker, post: Post, home: Path | None = None) -> None:
+        self._thread = threading.get_ident()
         self._worker = worker
         self._post = post
         self._home = home
@@ -101,6 +109,7 @@ class ProjectRoom:
         self._key: int | None = None
         self._awaited: tuple[int, Volume] | None = None
         self._view: Callable[[], Mapping[str, Any]] = dict
+        self._settings = ProjectSettings()
         self._order: Callable[[], Sequence[int]] = tuple
         self._saved_line = ""
         self._saved_at = ""
@@ -145,6 +154,18 @@ class ProjectRoom:
         if self._project is None or not self._project.read_only:
             return ""
         return f"This project is open for reading only: {self._project.why_read_only}."
+
+    @property
+    def policy(self) -> OverwritePolicy:
+        """What a change may take from other objects, as the project's settings say."""
+        return self._settings.policy
+
+    def set_overwrite(self, accepted: Overwrite) -> None:
+        """Say what happens to accepted voxels, from now on and in later sessions."""
+        self._settings = self._settings.model_copy(update={"overwrite_accepted": accepted})
+        project, settings = self._project, self._settings
+        if project is not None and not project.read_only:
+            self._run("settings", lambda _: project.save_settings(settings))
 
     @property
     def saved_line(self) -> str:
@@ -197,7 +218,6 @@ class ProjectRoom:
         """
         if key == self._key and (self.opening or self.at_work is not None):
             return
-        self._keep_view()
         self._key = None if volume is None else key
         if key is None or volume is None or key in self._open:
             self._tell_case()
@@ -232,6 +252,7 @@ class ProjectRoom:
             return project.cases.read(case_id, control)
 
         def show(volume: Volume) -> None:
+            self.keep_view()
             self._awaited = (case_id, volume)
             self.scan_read.emit(volume)
 
@@ -289,7 +310,7 @@ class ProjectRoom:
         session = self.session
         if session is None:
             return
-        if not quick or self._worker.busy:
+        if not quick or self._worker.busy or not session.hold(HOLD_S):
             self._run(name, lambda _: do(session), on_done, None, on_failed)
             return
         try:
@@ -298,6 +319,14 @@ class ProjectRoom:
             (on_failed or self._failed)(error)
         else:
             on_done(result)
+        finally:
+            session.release()
+
+    def give_spacing(self, spacing: Vector3) -> None:
+        """Keep the spacing (mm; Z, Y, X as read) that a person gave the scan at work."""
+        project, case_id = self._project, self.case_id
+        if project is not None and case_id is not None and not project.read_only:
+            self._run("spacing", lambda _: project.cases.give_spacing(case_id, spacing))
 
     def undo(self) -> None:
         """Take the last step back."""
@@ -309,7 +338,7 @@ class ProjectRoom:
 
     def shut_down(self) -> None:
         """Remember the view, save everything, let go of the folder; waits for the disk."""
-        self._keep_view()
+        self.keep_view()
         self._worker.close()
         project = self._project or self._held
         self._project = self._held = None
@@ -356,7 +385,7 @@ class ProjectRoom:
         raise AssertionError("unreachable")
 
     def _switch(self, name: str, opened: Callable[[], Project | None]) -> None:
-        self._keep_view()
+        self.keep_view()
 
         def switch(_: JobControl) -> Project | None:
             project, former = opened(), self._held
@@ -380,6 +409,7 @@ class ProjectRoom:
         self._project, self._chosen = project, project is not None
         self._open.clear()
         self._key = None
+        self._read_settings()
         self.project_changed.emit()
         self.case_changed.emit()
         if self.why_read_only:
@@ -396,9 +426,18 @@ class ProjectRoom:
         self._open[key] = at_work
         if self._project is not project:
             self._project = project
+            self._read_settings()
             self.project_changed.emit()
         if self._key == key:
             self._tell_case()
+
+    def _read_settings(self) -> None:
+        self._settings = ProjectSettings()
+        if self._project is not None:
+            try:
+                self._settings = self._project.settings
+            except ConfigError as error:
+                self._notify(Severity.WARNING, str(error))
 
     def _not_entered(self, key: int) -> None:
         if self._key == key:
@@ -406,8 +445,15 @@ class ProjectRoom:
             self.case_changed.emit()
 
     def _listen(self, session: CaseSession) -> None:
-        session.changed.connect(lambda applied: self._post(lambda: self._act(session, applied)))
+        session.changed.connect(lambda applied: self._heard(session, applied))
         session.saved.connect(lambda _: self._post(lambda: self._saved(session)))
+
+    def _heard(self, session: CaseSession, applied: Applied) -> None:
+        """Pass on what was done, at once where that was here; called in any thread."""
+        if threading.get_ident() == self._thread:
+            self._act(session, applied)
+        else:
+            self._post(lambda: self._act(session, applied))
 
     def _act(self, session: CaseSession, applied: Applied) -> None:
         if session is self.session:
@@ -456,8 +502,8 @@ class ProjectRoom:
             return "saving …"
         return f"saved {self._saved_at}" if self._saved_at else "saved"
 
-    def _keep_view(self) -> None:
-        """Store what the viewer shows of the case at work."""
+    def keep_view(self) -> None:
+        """Store what the viewer shows of the case at work, to be found again."""
         project, case_id = self._project, self.case_id
         if project is None or case_id is None or project.read_only:
             return

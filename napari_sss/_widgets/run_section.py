@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QCompleter,
     QFormLayout,
     QLineEdit,
     QProgressBar,
@@ -81,6 +84,12 @@ class RunSection(QWidget):
     def class_given(self) -> str:
         """What the user calls the objects, else what the preset does."""
         return self.class_name.text().strip() or self.class_name.placeholderText()
+
+    def offer_classes(self, names: Sequence[str]) -> None:
+        """Complete what is typed to the names of known classes."""
+        completer = QCompleter(list(names), self.class_name)
+        completer.setCaseSensitivity(Qt.CaseSensitivity.CaseInsensitive)
+        self.class_name.setCompleter(completer)
 
     def suggest_class(self, name: str) -> None:
         """Show what the preset calls its objects."""

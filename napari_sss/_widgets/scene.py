@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from numpy.typing import NDArray
-
-from napari_sss._layers.mask_painter import Touched
+from napari_sss.engine.project.case_session import CaseSession
 from napari_sss.engine.prompts.types import ObjectPrompts, Plane
+from napari_sss.engine.volumes.grid import AxisView
 from napari_sss.engine.volumes.volume import Volume
 
 
 class Scene(Protocol):
-    """The scan in view and its layers; indices are those of the displayed volume."""
+    """The scan in view and its layers; indices are those of the scan as it was read."""
 
     @property
     def key(self) -> int | None:
@@ -21,17 +20,21 @@ class Scene(Protocol):
 
     @property
     def volume(self) -> Volume | None:
-        """The scan in the frame of the layers; None where there is none."""
+        """The scan as it was read; None where there is none."""
+
+    @property
+    def view_of_axes(self) -> AxisView:
+        """From the scan's axes to the displayed ones."""
 
     @property
     def problem(self) -> str:
         """Why the scan cannot be segmented yet, with the remedy; "" when it can."""
 
-    def shown_index(self) -> int | None:
-        """Return the axial slice in view, or None in another plane."""
+    def attach(self, session: CaseSession | None) -> None:
+        """Show a case's annotation on the scan in view, or none."""
 
-    def labels(self) -> NDArray[Any]:
-        """Return the masks layer's array (Z, Y, X) of object ids; made if needed."""
+    def shown_slice(self) -> tuple[Plane, int] | None:
+        """Return the slice in view; None in 3-D."""
 
     def prompts(self) -> tuple[ObjectPrompts, ...]:
         """Return the prompts as the layers hold them."""
@@ -39,12 +42,15 @@ class Scene(Protocol):
     def show_prompts(
         self, objects: Sequence[ObjectPrompts], remove: Iterable[int] = ()
     ) -> None:
-        """Show objects' prompts, in place of those of the removed ones."""
+        """Have the layers hold these prompts and no others of these objects."""
 
-    def rename(self, object_id: int, class_name: str) -> None:
-        """Write another class at an object's prompts."""
+    def reserve(self, highest_id: int) -> None:
+        """Let objects that a person adds have ids above this one."""
 
-    def redraw(self, touched: Touched) -> None:
+    def colour(self, colours: Mapping[int, str]) -> None:
+        """Give each object its colour."""
+
+    def redraw(self, box: tuple[slice, slice, slice]) -> None:
         """Take note that masks in this box have changed."""
 
     def show_slice(self, plane: Plane, index: int) -> None:
@@ -52,6 +58,3 @@ class Scene(Protocol):
 
     def add_scan(self, layer_data: Any) -> None:
         """Open a scan, given as a reader gives it; it becomes the scan in view."""
-
-    def for_export(self) -> tuple[Volume, Any]:
-        """Return the scan as it was read, and ``turn(labels)`` into its own axis order."""

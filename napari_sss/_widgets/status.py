@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
@@ -42,6 +43,25 @@ class Notice:
     text: str
 
 
+@dataclass(frozen=True)
+class Question:
+    """Something the person may decide otherwise; nothing waits for the answer.
+
+    Parameters
+    ----------
+    text : str
+        What was done, and what could be done instead.
+    offer : str
+        What the button says.
+    take : callable
+        Does the other thing.
+    """
+
+    text: str
+    offer: str
+    take: Callable[[], None]
+
+
 class ModelPhase(Enum):
     """Whether the chosen model can be used."""
 
@@ -75,12 +95,21 @@ class ModelStatus:
 
 
 class ObjectState(Enum):
-    """How far an object is."""
+    """How far an object is.
 
-    WAITING = "waiting"
-    DONE = "done"
+    ::
+
+        WAITING --mask--> SUGGESTED --any act of a person--> EDITED --accept--> ACCEPTED
+        any --accept--> ACCEPTED --reopen--> the former one
+        any --reject--> REJECTED           WAITING --cancelled before a mask--> EMPTY
+    """
+
+    WAITING = "being made"
+    SUGGESTED = "suggested"
     EDITED = "edited"
-    STOPPED = "stopped"
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    EMPTY = "no mask"
 
 
 @dataclass(frozen=True)
@@ -94,15 +123,23 @@ class ObjectRow:
     class_name : str
         Its structure.
     plane, best_index : Plane, int
-        Where it is best seen: its first prompt's slice.
+        Where it is best seen, on the scan's own array: its first prompt's slice.
     first, last : int, optional
-        Slices that its mask spans, along axis 0; None while there is no mask.
+        Slices that its mask spans, as the slider counts them; None while there is no mask.
     ml : float, optional
-        Volume in millilitres.
+        Volume in millilitres; None while it is being made.
     confidence : float, optional
         0 to 1.
     state : ObjectState
         How far it is.
+    colour : str
+        Of its class, ``"#rrggbb"``.
+    class_id : int
+        Of its class; 0 where it is not known.
+    flags : tuple of str
+        Doubts that a person wants to be remembered.
+    weakest : (Plane, int), optional
+        The slice of which the model is least sure, on the scan's own array.
     """
 
     id: int
@@ -114,6 +151,23 @@ class ObjectRow:
     ml: float | None = None
     confidence: float | None = None
     state: ObjectState = ObjectState.WAITING
+    colour: str = "#999999"
+    class_id: int = 0
+    flags: tuple[str, ...] = ()
+    weakest: tuple[Plane, int] | None = None
+
+    @property
+    def is_locked(self) -> bool:
+        """Whether it is accepted, so that nothing changes it unasked."""
+        return self.state is ObjectState.ACCEPTED
+
+    @property
+    def doubt(self) -> float:
+        """How much it should be looked at next: flags first, then low confidence; 0 to 2."""
+        if self.is_locked or self.state is ObjectState.REJECTED:
+            return 0.0
+        unsure = 0.5 if self.confidence is None else 1.0 - self.confidence
+        return (1.0 if self.flags else 0.0) + unsure
 
 
 @dataclass(frozen=True)
@@ -132,6 +186,12 @@ class PanelStatus:
         Why Auto-prompt cannot be pressed and what to do about it; "" when it can.
     why_no_export : str
         The same of Export.
+    why_no_act : str
+        The same of acts on objects.
+    read_only : str
+        Why nothing can be changed at all; "" where it can.
+    undo, redo : str, optional
+        What would be undone and redone next, in the user's words.
     """
 
     state: PanelState = PanelState.NO_SCAN
@@ -139,6 +199,10 @@ class PanelStatus:
     progress: Progress | None = None
     why_not: str = ""
     why_no_export: str = ""
+    why_no_act: str = ""
+    read_only: str = ""
+    undo: str | None = None
+    redo: str | None = None
 
     @property
     def busy(self) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_sss._layers.conversion import layer_data_for
+from napari_sss._widgets.acts import Acts
 from napari_sss._widgets.controller import SegmentationController
+from napari_sss._widgets.project_room import ProjectRoom
 from napari_sss._widgets.worker import Mailbox, Worker
 from napari_sss.engine.errors import ModelError
 from napari_sss.engine.inference.result import (
@@ -22,7 +24,8 @@ from napari_sss.engine.inference.result import (
     SliceMask,
 )
 from napari_sss.engine.prompts.types import Box, ObjectPrompts, Plane, Point, SlicePrompt
-from napari_sss.engine.volumes.grid import Grid
+from napari_sss.engine.reports.sidecar import ModelIdentity
+from napari_sss.engine.volumes.grid import AxisView, Grid
 from napari_sss.engine.volumes.region import Region
 from napari_sss.engine.volumes.volume import Source, Volume
 
@@ -42,7 +45,7 @@ class FakeEngine:
     gate: threading.Event = field(default_factory=threading.Event)
     requests: list = field(default_factory=list)
     loaded: list = field(default_factory=list)
-    written: list = field(default_factory=list)
+    asked: list = field(default_factory=list)
 
     def __post_init__(self):
         self.gate.set()
@@ -78,26 +81,29 @@ class FakeEngine:
         )
         return self._segment(volume, prompts, on_event, control)
 
-    def segment_prompts(self, volume, prompts, model, window, on_event, control):
+    def identify(self, model):
+        return ModelIdentity(model, "0" * 64, 128, "cpu")
+
+    def segment_prompts(
+        self, volume, prompts, model, window, on_event, control, *, propagate=True, labels=None
+    ):
         self.requests.append(prompts)
+        self.asked.append((propagate, labels))
         self.gate.wait(10)
-        return self._segment(volume, prompts.objects, on_event, control)
+        return self._segment(volume, prompts.objects, on_event, control, propagate)
 
     def open_volume(self, volume, model, window, tell):
         return FakeVolume(volume, self)
 
-    def write_mask(self, mask, class_ids, source, path):
-        self.written.append((mask, dict(class_ids), source, path))
-
-    def _segment(self, volume, objects, on_event, control):
+    def _segment(self, volume, objects, on_event, control, propagate=True):
         control.report("prompts", 0)
         on_event(ObjectsFound(objects))
         done, masks = [], 0
         for number, o in enumerate(objects):
             box, best = o.prompts[0].box, o.prompts[0].index
-            first = best - 1
+            first, depth = (best - 1, 4) if propagate else (best, 1)
             mask = np.ones((round(box.height), round(box.width)), dtype=bool)
-            for z in range(first, first + 4):
+            for z in range(first, first + depth):
                 if self.fail_with is not None and masks >= self.fail_after_masks:
                     raise self.fail_with
                 control.report("masks", masks, 4 * len(objects))
@@ -106,7 +112,7 @@ class FakeEngine:
                     SliceMask(o.id, z, Plane.AXIAL, (round(box.y0), round(box.x0)), mask, 0.9)
                 )
                 masks += 1
-            region = Region((first, round(box.y0), round(box.x0)), np.stack([mask] * 4))
+            region = Region((first, round(box.y0), round(box.x0)), np.stack([mask] * depth))
             confidence = 0.8 + 0.01 * number
             on_event(ObjectDone(o.id, confidence, "sam2", region))
             done.append(SegmentedObject(o, region, confidence))
@@ -148,17 +154,27 @@ class FakeScene:
         self.key = 1
         self.problem = ""
         self.volume = Volume(np.zeros((40, 40, 60), np.int16), Grid((40, 40, 60)), "CT")
-        self.array = np.zeros((40, 40, 60), np.uint16)
+        self.view_of_axes = AxisView()
+        self.session = None
         self.shown: dict[int, ObjectPrompts] = {}
+        self.colours = {}
+        self.reserved = 0
         self.redrawn = []
         self.slices = []
         self.added = []
+        self.in_view = (Plane.AXIAL, 7)
 
-    def shown_index(self):
-        return 7
+    @property
+    def array(self):
+        return self.session.labels
 
-    def labels(self):
-        return self.array
+    def attach(self, session):
+        if session is not self.session:
+            self.shown.clear()
+        self.session = session
+
+    def shown_slice(self):
+        return self.in_view
 
     def prompts(self):
         return tuple(self.shown.values())
@@ -168,11 +184,14 @@ class FakeScene:
             self.shown.pop(object_id, None)
         self.shown.update({o.id: o for o in objects})
 
-    def rename(self, object_id, class_name):
-        self.shown[object_id] = replace(self.shown[object_id], class_name=class_name)
+    def reserve(self, highest_id):
+        self.reserved = max(self.reserved, highest_id)
 
-    def redraw(self, touched):
-        self.redrawn.append(touched)
+    def colour(self, colours):
+        self.colours = dict(colours)
+
+    def redraw(self, box):
+        self.redrawn.append(box)
 
     def add_scan(self, layer_data):
         self.added.append(layer_data)
@@ -180,24 +199,47 @@ class FakeScene:
     def show_slice(self, plane, index):
         self.slices.append((plane, index))
 
-    def for_export(self):
-        return self.volume, lambda labels: labels[::-1]
-
 
 class Bench:
     """A controller at work, its mail delivered when the test says so."""
 
-    def __init__(self, scene, engine):
+    def __init__(self, scene, engine, home):
         self.scene, self.engine = scene, engine
         self.mailbox = Mailbox()
         self.worker = Worker(self.mailbox)
-        self.controller = SegmentationController(scene, engine, self.worker)
-        self.notices, self.statuses = [], []
-        self.controller.noticed.connect(self.notices.append)
+        self.case_worker, self.counter = Worker(self.mailbox), Worker(self.mailbox)
+        self.room = ProjectRoom(self.case_worker, self.mailbox.put, home)
+        self.controller = SegmentationController(
+            scene, engine, self.worker, self.room, self.counter
+        )
+        self.acts = Acts(self.room, scene, self.controller)
+        self.notices, self.statuses, self.questions = [], [], []
+        for source in (self.controller, self.room, self.acts):
+            source.noticed.connect(self.notices.append)
+        for source in (self.controller, self.acts):
+            source.asked.connect(self.questions.append)
         self.controller.status_changed.connect(self.statuses.append)
         self.controller.model.choose("embedded")
-        self.controller.scan_changed()
+        self.show_scan()
         self.settle()
+        self.notices.clear()
+
+    def show_scan(self):
+        """Take note of the scene's scan, as the panel does."""
+        self.controller.scan_changed()
+        self.room.choose(self.scene.key, self.scene.volume, "scan")
+
+    @property
+    def session(self):
+        return self.room.session
+
+    @property
+    def rows(self):
+        return self.controller.objects.rows
+
+    @property
+    def busy(self):
+        return self.worker.busy or self.case_worker.busy or self.counter.busy
 
     def deliver(self):
         for report in self.mailbox.take_progress():
@@ -206,12 +248,17 @@ class Bench:
             letter()
 
     def settle(self, seconds=10.0):
-        """Deliver until nothing is left to do."""
+        """Deliver until nothing is left to do and everything is saved."""
         deadline = time.monotonic() + seconds
-        while self.worker.busy or not self.mailbox.empty:
-            assert time.monotonic() < deadline, "the worker does not come to rest"
+        while self.busy or not self.mailbox.empty or not self.is_saved:
+            assert time.monotonic() < deadline, "the workers do not come to rest"
             self.deliver()
             time.sleep(0.002)
+
+    @property
+    def is_saved(self):
+        session = self.room.session
+        return session is None or session.read_only or session.is_saved
 
     def wait_for(self, condition, seconds=10.0):
         deadline = time.monotonic() + seconds
@@ -220,6 +267,12 @@ class Bench:
             self.deliver()
             time.sleep(0.002)
 
+    def close(self):
+        self.engine.gate.set()
+        ended = self.worker.close(10) and self.counter.close(10)
+        self.room.shut_down()
+        return ended
+
 
 @pytest.fixture
 def scene() -> FakeScene:
@@ -227,11 +280,10 @@ def scene() -> FakeScene:
 
 
 @pytest.fixture
-def bench(scene, engine):
-    bench = Bench(scene, engine)
+def bench(scene, engine, home):
+    bench = Bench(scene, engine, home)
     yield bench
-    engine.gate.set()
-    assert bench.worker.close(10)
+    assert bench.close()
 
 
 @pytest.fixture

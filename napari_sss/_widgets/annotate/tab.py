@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_sss._widgets.annotate.class_bar import ClassBar
+from napari_sss._widgets.annotate.question_bar import QuestionBar
 from napari_sss._widgets.choices import default_source, source_choices
 from napari_sss._widgets.objects_section import ObjectsSection
 from napari_sss._widgets.run_section import RunSection
@@ -21,10 +23,14 @@ class AnnotateTab(QWidget):
         self.run.sources.set_choices(source_choices("CT"), default_source("CT"))
         self.tools = ToolsBar()
         self.objects = ObjectsSection()
+        self.classes = ClassBar()
+        self.question = QuestionBar()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
         layout.setSpacing(6)
         layout.addWidget(self.scan)
         layout.addWidget(self.run)
+        layout.addWidget(self.classes)
         layout.addWidget(self.tools)
+        layout.addWidget(self.question)
         layout.addWidget(self.objects, 1)

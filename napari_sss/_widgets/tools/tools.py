@@ -10,12 +10,12 @@ from qtpy.QtCore import QObject, QTimer
 from qtpy.QtGui import QAction
 from qtpy.QtWidgets import QFileDialog, QMenu
 
-from napari_sss._layers.prompt_edits import in_main_plane
 from napari_sss._layers.tool_use import Tool, ToolUse
 from napari_sss._layers.workspace import Workspace
 from napari_sss._widgets.answering import Answering
 from napari_sss._widgets.canvas_tools import CanvasTools
 from napari_sss._widgets.controller import BUSY, SegmentationController
+from napari_sss._widgets.project_room import ProjectRoom
 from napari_sss._widgets.status import PanelStatus
 from napari_sss._widgets.tools.answers import Answers
 from napari_sss._widgets.tools.bar import ACTIONS, ToolsBar
@@ -45,6 +45,8 @@ class Tools(QObject):
         The scan in view with its layers.
     controller : SegmentationController
         Who propagates, and knows the objects.
+    room : ProjectRoom
+        The case at work.
     answering : Answering
         Who answers single prompts.
     bar : ToolsBar
@@ -65,6 +67,7 @@ class Tools(QObject):
         viewer: Any,
         workspace: Workspace,
         controller: SegmentationController,
+        room: ProjectRoom,
         answering: Answering,
         bar: ToolsBar,
         canvas: CanvasTools,
@@ -78,7 +81,7 @@ class Tools(QObject):
         self.answering = answering
         self.bar = bar
         self.hand = ToolUse(viewer, workspace)
-        self.answers = Answers(workspace, controller.objects, answering, self._propagate)
+        self.answers = Answers(controller, room, answering)
         self.controller = ToolController(self.hand, workspace, self.answers)
         self.masks = MaskPrompts(workspace, disk)
         self.commands: dict[Action, Any] = self._own_commands()
@@ -194,9 +197,6 @@ class Tools(QObject):
         place = self.hand.place
         if place is not None:
             self.answering.look_at(*place)
-
-    def _propagate(self, prompts: Any) -> None:
-        self._segmenting.edit(in_main_plane(prompts))
 
     def _stop(self) -> None:
         """Close the help; else stop what runs; else lay the tool down."""

@@ -24,7 +24,12 @@ from napari_sss.engine.project.records import (
     Table,
 )
 from napari_sss.engine.project.state import Action, AnnotationState
-from napari_sss.engine.project.voxels import fill, replace_on_slice, replace_region
+from napari_sss.engine.project.voxels import (
+    composed,
+    fill,
+    replace_on_slice,
+    replace_region,
+)
 from napari_sss.engine.prompts.types import ObjectPrompts, Plane
 from napari_sss.engine.volumes.region import Region
 
@@ -92,11 +97,14 @@ class Making:
         How the model was used that made them.
     policy : OverwritePolicy
         What they may take from others.
+    stored : bool
+        The object's prompts alone do not give these voxels again.
     """
 
     maker: Maker = Maker.PROMPTED
     run: RunRecord | None = None
     policy: OverwritePolicy = field(default_factory=OverwritePolicy)
+    stored: bool = False
 
     @property
     def progress(self) -> Progress:
@@ -144,13 +152,11 @@ def suggest(
     suggestions: Mapping[int, Suggestion],
     replaced: Sequence[int],
     run: RunRecord | None,
-    *,
-    stored: bool = False,
 ) -> Action:
     """The objects that auto-prompting found, by their ids, in place of older suggestions.
 
     Where suggestions overlap, the surer one wins; objects that were there before win over
-    all of them. ``stored``: their prompts alone do not give these voxels again.
+    all of them.
     """
     draft = Draft(state)
     wanted = [fill(state, state.region(object_id), 0) for object_id in replaced]
@@ -168,18 +174,42 @@ def suggest(
     making = Making(Maker.AUTO, run, OverwritePolicy(others=Overwrite.KEEP))
     _give(draft, LabelDiff.chain(wanted), set(replaced), sure, making)
     _mark_covered(draft, suggestions)
-    if stored:
-        for key in sure:
-            draft.revise(Table.SECTION, key, edited=True)
     return draft.action("suggest", f"Auto-prompt: {len(suggestions)} objects")
 
 
-def store_voxels(state: AnnotationState, ids: Sequence[int]) -> Action:
-    """Note that a model will not give objects' voxels again from their prompts alone."""
+def settle(
+    state: AnnotationState,
+    found: Mapping[int, tuple[Region, float]],
+    dropped: Sequence[int],
+    run: RunRecord | None,
+) -> Action:
+    """The final masks of suggestions that were entered while they were made.
+
+    Parameters
+    ----------
+    state : AnnotationState
+        Holds the suggestions, with whatever voxels they have by now.
+    found : mapping
+        Voxels and confidence by object id. Where two overlap, the surer one wins; other
+        objects keep what they have.
+    dropped : sequence of int
+        Suggestions that did not stand.
+    run : RunRecord, optional
+        How the model was used.
+    """
     draft = Draft(state)
-    for key in [key for key in state.sections if key.object_id in ids]:
-        draft.revise(Table.SECTION, key, edited=True)
-    return draft.action("mask", "Keep the mask as it is")
+    sure: dict[SectionKey, float | None] = {}
+    for object_id, (region, confidence) in found.items():
+        record = state.object(object_id)
+        draft.revise(Table.OBJECT, object_id, confidence=rounded(confidence))
+        keys = _sections(object_id, record.plane, region)
+        sure |= dict.fromkeys(keys, rounded(confidence))
+    wanted = composed(state, found, {*found, *dropped})
+    for object_id in dropped:
+        drop_object(draft, object_id)
+    policy = OverwritePolicy(others=Overwrite.KEEP)
+    _give(draft, wanted, {*found, *dropped}, sure, Making(Maker.AUTO, run, policy, True))
+    return draft.action("suggest", f"Auto-prompt: {len(found)} objects")
 
 
 def paint(
@@ -243,9 +273,10 @@ def _give(
     by_model = making.maker is not Maker.IMPORTED
     allowed = draft.change_voxels(wanted, own, making.policy, by_model=by_model)
     cut = set(changed_sections(draft, allowed.refused))
+    stored = making.stored or not by_model
     run = draft.put_run(making.run)
     made = {
-        key: SectionRecord(making.maker, run, confidence, edited=key in cut or not by_model)
+        key: SectionRecord(making.maker, run, confidence, edited=key in cut or stored)
         for key, confidence in sure.items()
     }
     draft.mark_sections(made, making.maker)

@@ -202,7 +202,7 @@ class Session:
         """
         with self._lock:
             for action in self.history.between(self.history.cursor, seq):
-                self.act(lambda _, back=action: back, joins=self.history.cursor)
+                self.act(partial(_as_it_is, action=action), joins=self.history.cursor)
 
     def undo(self) -> Applied:
         """Take the last step back; nothing happens where there is none."""
@@ -368,3 +368,7 @@ class Session:
             notes,
             actions[0].refused,
         )
+
+
+def _as_it_is(_: AnnotationState, action: Action) -> Action:
+    return action

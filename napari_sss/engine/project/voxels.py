@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,53 @@ def replace_region(state: AnnotationState, object_id: int, region: Region) -> La
         )
         new[inner][region.mask] = object_id
     return LabelDiff.between(old, new, (box[0].start, box[1].start, box[2].start), state.shape)
+
+
+def composed(
+    state: AnnotationState,
+    found: Mapping[int, tuple[Region, float]],
+    own: Collection[int],
+) -> LabelDiff:
+    """Give several objects other voxels than they have, where they overlap to the surer one.
+
+    Parameters
+    ----------
+    state : AnnotationState
+        As it is.
+    found : mapping
+        Voxels and confidence, 0 to 1, by object id.
+    own : collection of int
+        The objects whose former voxels go.
+    """
+    regions = [state.region(i) for i in own]
+    for region, _ in found.values():
+        _require_inside(state, region)
+        regions.append(region)
+    regions = [region for region in regions if region.mask.size]
+    if not regions:
+        return LabelDiff.empty()
+    low = np.min([r.offset for r in regions], axis=0)
+    high = np.max([np.add(r.offset, r.mask.shape) for r in regions], axis=0)
+    goes = np.zeros(int(np.iinfo(LABEL_DTYPE).max) + 1, dtype=bool)
+    goes[list(own)] = True
+    by_confidence = sorted(found.items(), key=lambda item: item[1][1])
+    rows, columns = (slice(int(low[a]), int(high[a])) for a in (1, 2))
+    changes = []
+    for z in range(int(low[0]), int(high[0])):  # slice by slice: a volume may be large
+        old = state.labels[z, rows, columns]
+        new = np.where(goes[old], LABEL_DTYPE(0), old)
+        for object_id, (region, _) in by_confidence:
+            at = z - region.offset[0]
+            if 0 <= at < region.mask.shape[0]:
+                _, y, x = region.slices
+                place = (
+                    slice(y.start - rows.start, y.stop - rows.start),
+                    slice(x.start - columns.start, x.stop - columns.start),
+                )
+                new[place][region.mask[at]] = object_id
+        offset = (z, rows.start, columns.start)
+        changes.append(LabelDiff.between(old[None], new[None], offset, state.shape))
+    return LabelDiff.chain(changes)
 
 
 def replace_on_slice(
