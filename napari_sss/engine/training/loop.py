@@ -40,6 +40,7 @@ from napari_sss.engine.training.validation import Validation
 log = logging.getLogger(__name__)
 
 LAST_FOLDER = "last"
+MOST_UNSAVED_SECONDS = 60.0
 
 OnEvent = Callable[[dict[str, Any]], None]
 
@@ -145,7 +146,7 @@ class Trainer:
         self._before = 0.0
         if resume:
             self._restore(read_snapshot(folder / CHECKPOINT_NAME))
-        self._began = time.monotonic()
+        self._began = self._saved = time.monotonic()
         self.events = EventLog(
             folder, tensorboard=config.tensorboard, on_event=on_event, from_step=self.step
         )
@@ -199,7 +200,7 @@ class Trainer:
             at_end = early or self.progress >= 1.0
             if self.step % self.config.validate_every == 0 or at_end:
                 self._validate()
-            if self.step % self.config.checkpoint_every == 0 or at_end:
+            if self.step % self.config.checkpoint_every == 0 or at_end or self._save_is_overdue:
                 self._save()
         self._export(self.folder / LAST_FOLDER)
         if not self.parts.validates or self.best_step == 0:
@@ -271,6 +272,11 @@ class Trainer:
         if problem is not None:
             self.events("warning", self.step, self.seconds, message=problem)
 
+    @property
+    def _save_is_overdue(self) -> bool:
+        """Whether a kill would cost more than a minute, however slow the steps are."""
+        return time.monotonic() - self._saved > MOST_UNSAVED_SECONDS
+
     def _is_out_of_patience(self) -> bool:
         return self.config.patience is not None and self.without_gain >= self.config.patience
 
@@ -331,6 +337,7 @@ class Trainer:
             "base_sha256": self.parts.base_sha256,
         }
         write_snapshot(Snapshot(tensors, facts), self.folder / CHECKPOINT_NAME)
+        self._saved = time.monotonic()
         self.events("checkpoint", self.step, self.seconds)
 
     def _restore(self, snapshot: Snapshot) -> None:
