@@ -38,8 +38,8 @@ logger = logging.getLogger(__name__)
 
 NO_PROJECT = "Open or create a project in the Cases tab: its models are kept with it."
 NO_MODELS = (
-    "This project has no models of its own yet. Accept a few cases and press Fine-tune, or "
-    "import a model."
+    "This project has no models of its own yet: accept a few cases and fine-tune, or import "
+    "one."
 )
 EMPTY = Listing(())
 NOTHING_BEFORE = "No other model was used before."

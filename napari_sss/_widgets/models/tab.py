@@ -194,7 +194,7 @@ class ModelsTab(QWidget):
     def _show(self, status: ModelsStatus) -> None:
         say(self.problem, status.problem)
         say(self.empty, status.empty_text)
-        self.tree.show_rows(status.rows, status.empty_text)
+        self.tree.show_rows(status.rows)
         _enable(self.take_in, status.why_no_import, IMPORT_TIP)
         back = f"Use {status.roll_back_to} again, which was used before this one."
         to = elided(status.roll_back_to)

@@ -40,7 +40,7 @@ class ModelTree(QTreeWidget):
         header.setStretchLastSection(False)
         header.setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         header.setSectionResizeMode(1, QHeaderView.ResizeMode.ResizeToContents)
-        self._shown: tuple[tuple[ModelRow, ...], str] | None = None
+        self._shown: tuple[ModelRow, ...] | None = None
         self.currentItemChanged.connect(lambda item, _: self.chosen.emit(_key_of(item)))
         self.itemActivated.connect(self._on_activated)
 
@@ -49,26 +49,19 @@ class ModelTree(QTreeWidget):
         """The selected model; "" for none."""
         return _key_of(self.currentItem())
 
-    def show_rows(self, rows: Sequence[ModelRow], empty_text: str) -> None:
-        """Show other models; the selection stays where it can.
-
-        Parameters
-        ----------
-        rows : sequence of ModelRow
-            In their order within each section.
-        empty_text : str
-            Shown in place of models of the project.
-        """
-        if self._shown == (tuple(rows), empty_text):
+    def show_rows(self, rows: Sequence[ModelRow]) -> None:
+        """Show other models, in their order in each section; the selection stays if it can."""
+        if self._shown == tuple(rows):
             return
-        self._shown = (tuple(rows), empty_text)
+        self._shown = tuple(rows)
         keep = self.key
         self.blockSignals(True)
         try:
             self.clear()
             for section in Section:
                 own = [row for row in rows if row.section is section]
-                self._add_section(section, own, empty_text)
+                if own:
+                    self._add_section(section, own)
             self.expandAll()
             self._select(keep, rows)
         finally:
@@ -81,7 +74,7 @@ class ModelTree(QTreeWidget):
             if _key_of(item) == key:
                 self.setCurrentItem(item)
 
-    def _add_section(self, section: Section, rows: Sequence[ModelRow], empty: str) -> None:
+    def _add_section(self, section: Section, rows: Sequence[ModelRow]) -> None:
         top = QTreeWidgetItem([section.value, ""])
         top.setFlags(Qt.ItemFlag.ItemIsEnabled)
         top.setSizeHint(0, QSize(0, _LINE))
@@ -89,11 +82,6 @@ class ModelTree(QTreeWidget):
         top.setFirstColumnSpanned(True)
         for row in rows:
             top.addChild(_item(row))
-        if not rows and section is Section.PROJECT:
-            item = QTreeWidgetItem(["none yet", ""])
-            item.setFlags(Qt.ItemFlag.NoItemFlags)
-            item.setToolTip(0, empty)
-            top.addChild(item)
 
     def _select(self, keep: str, rows: Sequence[ModelRow]) -> None:
         in_use = next((row.key for row in rows if row.in_use), "")

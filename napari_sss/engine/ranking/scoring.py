@@ -184,17 +184,17 @@ class _Coverage:
         nearer = self._between[:, number] < _NEARER * self._before
         others = int(nearer.sum()) - int(nearer[number])
         own = float(self._before[number])
-        beside = "what is accepted" if self._any_known else "the cases above it"
+        beside = "what is accepted" if self._any_known else "those ranked before it"
         if not self._any_known and self._first:
-            text = f"It is the most typical of the pool: {_cases(others)} resemble it most."
+            text = f"It is the most typical of the pool, nearest to {_more_cases(others)}."
         elif others:
-            text = f"It stands for {_cases(others)} more that are unlike {beside}."
+            text = f"It stands for {_more_cases(others)} unlike {beside}."
         elif own >= 1.0:
             text = f"It is unlike {beside}."
         elif self._any_known and own == float(self._at_first[number]):
             text = "It resembles what is accepted."
         else:
-            text = "It resembles a case above it."
+            text = "It resembles a case ranked before it."
         return Reason("coverage", text, float(gain))
 
 
@@ -250,5 +250,5 @@ def _described(embedding: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.concatenate(means + means[-1:] * (_PARTS - len(means)))
 
 
-def _cases(count: int) -> str:
-    return f"{count} case{'' if count == 1 else 's'}"
+def _more_cases(count: int) -> str:
+    return f"{count} more case{'' if count == 1 else 's'}"
