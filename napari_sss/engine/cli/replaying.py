@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sss.engine.cli.arguments import load_chosen_model
 from napari_sss.engine.cli.output import tell
@@ -76,20 +75,29 @@ def replayed(
     from napari_sss.engine.volumes.region import Region
 
     check_scan(replay, volume, args)
-    run = _only_run(replay)
-    window = window_for(volume, args.window)
-    if args.window is None and run.get("window"):
-        window = IntensityWindow.from_dict(run["window"])
+    _check_models(replay)
     model = load_chosen_model(args)
-    if run and model.sha256 != run["sha256"]:
-        tell(f"note: the masks were made with another model, {run['model']}.")
     watch.lap("model")
-    propagate = args.propagate and bool(run.get("settings", {}).get("propagate", True))
+    made: dict[int, Region] = {}
+    window = window_for(volume, args.window)
     with terminal_job() as control:
-        found = segment_prompts(
-            volume, replay.prompts, model, window=window, propagate=propagate, control=control
-        )
-    labels = replay.labels({o.prompts.id: o.region for o in found.objects})
+        for key in dict.fromkeys(replay.run_of.values()):
+            run = replay.runs[key]
+            if model.sha256 != run["sha256"]:
+                tell(f"note: the masks were made with another model, {run['model']}.")
+            if args.window is None and run.get("window"):
+                window = IntensityWindow.from_dict(run["window"])
+            propagate = args.propagate and bool(run.get("settings", {}).get("propagate", True))
+            found = segment_prompts(
+                volume,
+                replay.prompts_of(key),
+                model,
+                window=window,
+                propagate=propagate,
+                control=control,
+            )
+            made |= {answer.prompts.id: answer.region for answer in found.objects}
+    labels = replay.labels(made)
     watch.lap("segment")
     same = replay.is_same(labels)
     tell("The masks are the same." if same else "note: the masks are not quite the same.")
@@ -109,18 +117,18 @@ def replayed(
     return Results(volume, segmentation, identity, window, settings, watch.seconds)
 
 
-def _only_run(replay: Replay) -> Mapping[str, Any]:
-    """How the model was used; empty where no model was.
+def _check_models(replay: Replay) -> None:
+    """Refuse an annotation that several models made.
 
     Raises
     ------
     InputError
-        If several models or settings were used, which one run cannot repeat.
+        If one model cannot repeat it.
     """
-    if len(replay.runs) > 1:
-        models = ", ".join(sorted({run["model"] for run in replay.runs.values()}))
+    used = {replay.runs[key]["sha256"]: replay.runs[key] for key in replay.run_of.values()}
+    if len(used) > 1:
+        models = ", ".join(sorted(run["model"] for run in used.values()))
         raise InputError(
-            f"The masks were made in {len(replay.runs)} ways (with {models}).",
-            "Only masks that one model made with one window can be replayed.",
+            f"The masks were made with {len(used)} models ({models}).",
+            "Only masks that one model made can be replayed.",
         )
-    return next(iter(replay.runs.values()), {})

@@ -120,9 +120,12 @@ class Replay:
     Parameters
     ----------
     prompts : PromptSet
-        What to give to the model.
+        All prompts of the annotation.
     runs : mapping
-        How the model was used.
+        How models were used, by key.
+    run_of : mapping
+        By object id the key of the run to repeat for it; objects that are stored wholly
+        have none.
     fingerprint : str
         SHA-256 of the scan.
     shape : (int, int, int)
@@ -137,6 +140,7 @@ class Replay:
 
     prompts: PromptSet
     runs: Mapping[str, Mapping[str, Any]]
+    run_of: Mapping[int, str]
     fingerprint: str
     shape: Shape3
     classes: Mapping[str, int]
@@ -163,6 +167,7 @@ class Replay:
             return cls(
                 prompts_from_dict(content["prompts"]),
                 content["runs"],
+                _runs_to_repeat(content),
                 content["source"]["sha256"],
                 (z, y, x),
                 content["classes"],
@@ -174,6 +179,11 @@ class Replay:
             raise ProjectError(
                 f"The sidecar is damaged ({error}).", "Export the mask again."
             ) from error
+
+    def prompts_of(self, run: str) -> PromptSet:
+        """What to give to the model that was used in this way."""
+        chosen = (o for o in self.prompts.objects if self.run_of.get(o.id) == run)
+        return replace(self.prompts, objects=tuple(chosen))
 
     def labels(self, made: Mapping[int, Region]) -> Any:
         """The object ids (Z, Y, X) of the annotation.
@@ -217,6 +227,7 @@ def _object(
     state: AnnotationState, record: ObjectRecord, seconds: Mapping[str, float]
 ) -> dict[str, Any]:
     sections = sorted(state.sections_of(record.id), key=lambda item: item[0].index)
+    run = run_to_repeat(state, record.id)
     spent = sum(s for key, s in seconds.items() if key.startswith(f"{record.id}/"))
     return {
         "id": record.id,
@@ -227,7 +238,8 @@ def _object(
         "flags": sorted(flag.value for flag in record.flags),
         "confidence": record.confidence,
         "seconds": round(spent, 1),
-        "sections": [_section(state, record, *item, seconds) for item in sections],
+        "run": run,
+        "sections": [_section(state, record, *item, seconds, run) for item in sections],
     }
 
 
@@ -237,6 +249,7 @@ def _section(
     key: SectionKey,
     made: SectionRecord,
     seconds: Mapping[str, float],
+    run: str | None,
 ) -> dict[str, Any]:
     whole_slice = state.slices.get(key.slice_key)
     accepted = (
@@ -250,11 +263,40 @@ def _section(
         "made_by": made.maker.value,
         "run": made.run,
         "confidence": made.confidence,
-        "stored": made.edited,
+        "stored": _is_stored(made, run),
         "accepted": accepted,
         "flags": sorted(flag.value for flag in made.flags),
         "seconds": round(seconds.get(encode_key(Table.SECTION, key), 0.0), 1),
     }
+
+
+def run_to_repeat(state: AnnotationState, object_id: int) -> str | None:
+    """The run whose answers a replay asks of the model again for an object, or None.
+
+    It is the one that made most of the object's slices and can be repeated from its prompts
+    alone. An answer that also followed from earlier answers cannot: its run says
+    ``"repeatable": false`` among its settings, and its voxels are stored.
+    """
+    if not any(key.object_id == object_id for key in state.prompts):
+        return None
+    counts: dict[str, int] = {}
+    for _, made in state.sections_of(object_id):
+        run = state.runs.get(made.run) if made.run is not None else None
+        if run is not None and not made.edited and run.settings.get("repeatable", True):
+            counts[run.key] = counts.get(run.key, 0) + 1
+    return max(sorted(counts), key=lambda key: counts[key], default=None)
+
+
+def _is_stored(made: SectionRecord, run: str | None) -> bool:
+    """Whether a replay takes the section from storage rather than from the model."""
+    return made.edited or run is None or made.run != run
+
+
+def _runs_to_repeat(content: Mapping[str, Any]) -> dict[int, str]:
+    """The run of each object; older sidecars had one run for all."""
+    only = next(iter(content["runs"]), None)
+    runs = {o["id"]: o.get("run", only) for o in content["objects"]}
+    return {object_id: run for object_id, run in runs.items() if run is not None}
 
 
 def _is_accepted(state: AnnotationState, record: ObjectRecord) -> bool:
@@ -280,14 +322,14 @@ def _stored(state: AnnotationState) -> LabelDiff:
     parts = []
     for object_id, record in state.objects.items():
         axis = record.plane.axis
-        edited = [k.index for k, made in state.sections_of(object_id) if made.edited]
-        whole = not any(k.object_id == object_id for k in state.prompts)
+        run = run_to_repeat(state, object_id)
+        kept = [k.index for k, made in state.sections_of(object_id) if _is_stored(made, run)]
         region = state.region(object_id)
-        if not region.mask.size or not (edited or whole):
+        if not region.mask.size or not (kept or run is None):
             continue
         diff = cut_for(_from_nothing(state, region, object_id), state.shape, {axis})
-        if not whole:
-            diff = diff.only(np.isin(slice_indices(diff, state.shape, axis), edited))
+        if run is not None:
+            diff = diff.only(np.isin(slice_indices(diff, state.shape, axis), kept))
         parts.append(diff)
     return LabelDiff.chain(parts)
 

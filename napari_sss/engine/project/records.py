@@ -246,7 +246,9 @@ class RunRecord:
     window : mapping
         The intensity window, as ``IntensityWindow.to_dict`` gives it.
     settings : mapping
-        Further options, plain JSON content.
+        Further options, plain JSON content. ``"propagate"`` says whether prompts were
+        followed through the stack; ``"repeatable": false`` that an answer followed from
+        earlier answers too, so that its prompts alone do not give it again.
     """
 
     model: str

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from napari_sss.engine.errors import GeometryError, InputError, VolumeError
+from napari_sss.engine.inference.result import SliceMask
 from napari_sss.engine.project.diff import LabelDiff
 from napari_sss.engine.project.errors import ProjectError
 from napari_sss.engine.project.exporting import (
@@ -149,6 +151,26 @@ class TestProvenance:
         assert np.array_equal(labels, annotated.labels)
         assert replay.is_same(labels)
         assert not replay.is_same(replay.labels({1: block((0, 2, 2), (1, 4, 4 - 1))}))
+
+    def test_what_followed_from_earlier_answers_is_stored(self, project, session):
+        """Three slices of a propagation; slice 1 was then answered by clicking about."""
+        clicked = replace(RUN, settings={"repeatable": False})
+        organ = session.add_object(1, [SlicePrompt(0, box=Box(2, 2, 6, 6))])
+        session.set_region(organ, block((0, 2, 2), (3, 4, 4)), Making(run=RUN))
+        answer = SliceMask(organ, 1, Plane.AXIAL, (2, 2), np.eye(4, dtype=bool), 0.9)
+        session.set_slices(organ, [answer], Making(run=clicked))
+        # Another object was made by clicks alone: nothing of it is asked of a model.
+        other = session.add_object(2, [SlicePrompt(3, points=(Point(9, 9),))])
+        dot = SliceMask(other, 3, Plane.AXIAL, (8, 8), np.ones((2, 2), bool), 0.9)
+        session.set_slices(other, [dot], Making(run=clicked))
+        content = json.loads(json.dumps(case_provenance(project, 1)))
+        assert [o["run"] for o in content["objects"]] == [RUN.key, None]
+        assert [s["stored"] for s in content["objects"][0]["sections"]] == [False, True, False]
+        replay = Replay.of(content)
+        assert [o.id for o in replay.prompts_of(RUN.key).objects] == [organ]
+        labels = replay.labels({organ: block((0, 2, 2), (3, 4, 4))})
+        assert np.array_equal(labels, session.labels)
+        assert replay.is_same(labels)
 
     def test_what_is_no_sidecar_is_refused(self):
         with pytest.raises(ProjectError, match="not the sidecar"):
