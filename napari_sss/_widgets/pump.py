@@ -45,6 +45,7 @@ class MailPump(QObject):
     """
 
     _letter_came = Signal()
+    _rang = Signal()
 
     def __init__(
         self,
@@ -57,12 +58,14 @@ class MailPump(QObject):
         self._mailbox = mailbox
         self._worker = worker
         self._after_delivery = after_delivery
-        self._stopped = False
         self._timer = QTimer(self)
         self._timer.setInterval(INTERVAL_MS)
         self._timer.timeout.connect(self.deliver)
         self._letter_came.connect(self.wake)
+        # Queued: the bell rings in a worker's thread, and reading belongs to this one's.
+        self._rang.connect(self.deliver, Qt.ConnectionType.QueuedConnection)
         self._stopped = False
+        mailbox.bell = self._ring
 
     def wake(self) -> None:
         """Begin to read; to be called when a job was submitted."""
@@ -101,4 +104,11 @@ class MailPump(QObject):
     def stop(self) -> None:
         """Deliver nothing any more."""
         self._stopped = True
+        self._mailbox.bell = None
         self._timer.stop()
+
+    def _ring(self) -> None:
+        """Ask for a delivery at once; called in a worker's thread."""
+        # Qt may have deleted the pump with its window, which the worker cannot know.
+        with contextlib.suppress(RuntimeError):
+            self._rang.emit()
