@@ -41,7 +41,7 @@ CPU_SETTINGS: dict[str, Any] = {"image_size": 128, "steps": 800, "mode": "full"}
 GPU_SETTINGS: dict[str, Any] = {"image_size": 256, "steps": 6000, "mode": "full"}
 QUICK_SETTINGS: dict[str, Any] = {"steps": 3, "log_every": 1, "variants": 1}
 VOXELS = (1.0, 1.0, 1.0)
-SCORING = 60.0  # seconds of a job beside its steps, on one core
+SCORING = 90.0  # seconds of a job beside its steps, on one core
 
 
 def main() -> None:
@@ -102,7 +102,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--set", dest="extra", action="append", default=[], metavar="K=V")
     parser.add_argument("--test-images", type=Path)
     parser.add_argument("--test-labels", type=Path)
-    parser.add_argument("--stages", nargs="+", default=["head"], metavar="STAGE")
+    parser.add_argument(
+        "--stages", nargs="+", default=["head", "fused", "sam"], metavar="STAGE"
+    )
     parser.add_argument("--quick", action="store_true", help="a few steps, one case")
     parser.add_argument("--out", type=Path, help="the JSON file (default: results/acdc.json)")
     return parser.parse_args()

@@ -35,7 +35,14 @@ CLASSES = {
     "subarachnoid": 4,
     "subdural": 5,
 }
-SETTINGS: dict[str, Any] = {"window": "bleed", "classes": CLASSES, "tensorboard": False}
+SETTINGS: dict[str, Any] = {
+    "window": "bleed",
+    "classes": CLASSES,
+    "tensorboard": False,
+    # Bleedings lie anywhere, several at once, on either side.
+    "focus": "off",
+    "flips": "on",
+}
 DEFAULT_ROWS = ("supervised", "unimatch-v2", "sss-paper", "sss")
 EVERY = 5
 PUBLISHED = 0.5315

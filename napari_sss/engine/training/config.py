@@ -128,10 +128,16 @@ class TrainConfig(BaseModel):
 
     # Optimiser
     learning_rate: float = Field(
-        1e-3, gt=0, title="Learning rate", description="Of all but the encoder, at its start."
+        2e-3,
+        gt=0,
+        title="Learning rate",
+        description="Of the head and DFE, which start from nothing.",
     )
-    encoder_rate: float = Field(
-        0.2, gt=0, title="Encoder's rate", description="Share of the learning rate it gets."
+    pretrained_rate: float = Field(
+        0.2,
+        gt=0,
+        title="Pretrained rate",
+        description="Share of the learning rate that SAM-2's own weights get.",
     )
     weight_decay: float = Field(0.01, ge=0, title="Weight decay", description="Of AdamW.")
     warmup: float = Field(
@@ -210,7 +216,7 @@ class TrainConfig(BaseModel):
         None,
         ge=1,
         title="Objects decoded",
-        description="By the student for each loss of a step, drawn at random; else the batch.",
+        description="By the student for each loss of a step, at random; by default half the batch.",
     )
     pcsw: bool = Field(
         True, title="PCSW", description="Prompts on unlabelled slices from whole volumes."

@@ -31,7 +31,7 @@ _PAPER: dict[str, Any] = {
     "prompt_points": True,
     "max_prompt_share": 1.0,
     "box_jitter": 0.0,
-    "encoder_rate": 0.025,
+    "pretrained_rate": 0.025,
 }
 
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(

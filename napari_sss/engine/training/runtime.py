@@ -124,7 +124,7 @@ _DECAYED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
 
 
 def adamw(network: Segmenter, config: TrainConfig) -> torch.optim.AdamW:
-    """AdamW with the encoder's own rate, and weight decay of layers' weights alone.
+    """AdamW: a lower rate for what is pretrained, and decay of layers' weights alone.
 
     Biases, norms, learned factors and embeddings (of positions, prompts, absent memories) do
     not decay: zero means nothing for them.
@@ -138,8 +138,8 @@ def adamw(network: Segmenter, config: TrainConfig) -> torch.optim.AdamW:
     }
     groups: list[dict[str, Any]] = []
     for parameters, rate in (
-        (network.encoder_parameters(), config.learning_rate * config.encoder_rate),
-        (network.other_parameters(), config.learning_rate),
+        (network.pretrained_parameters(), config.learning_rate * config.pretrained_rate),
+        (network.added_parameters(), config.learning_rate),
     ):
         for decays in (True, False):
             chosen = [p for p in parameters if (id(p) in decayed) == decays]

@@ -46,9 +46,9 @@ def test_pcsws_rules(settings):
     assert pcsw_rules(settings(prompt_points=True)).point == "centre"
 
 
-def test_the_encoder_learns_at_its_own_rate_and_norms_do_not_decay(settings, cases):
+def test_what_is_pretrained_learns_at_its_own_rate_and_embeddings_do_not_decay(settings, cases):
     config = settings(
-        strategy="supervised", mode="full", learning_rate=1e-3, encoder_rate=0.1,
+        strategy="supervised", mode="full", learning_rate=1e-3, pretrained_rate=0.1,
         weight_decay=0.02,
     )  # fmt: skip
     strategy = assemble(config, cases).strategy
@@ -61,8 +61,9 @@ def test_the_encoder_learns_at_its_own_rate_and_norms_do_not_decay(settings, cas
     assert rate_of[id(student.head.body[0].weight)] == (1e-3, 0.02)
     # Embeddings have two axes and more, and yet must not shrink.
     assert rate_of[id(student.net.image_encoder.trunk.pos_embed)] == (pytest.approx(1e-4), 0.0)
-    assert rate_of[id(student.net.no_mem_embed)] == (1e-3, 0.0)
-    assert rate_of[id(student.net.sam_prompt_encoder.no_mask_embed.weight)] == (1e-3, 0.0)
+    unprompted = student.net.sam_prompt_encoder.no_mask_embed.weight
+    assert rate_of[id(student.net.no_mem_embed)] == (pytest.approx(1e-4), 0.0)
+    assert rate_of[id(unprompted)] == (pytest.approx(1e-4), 0.0)
     learning = [p for p in student.parameters() if p.requires_grad]
     assert sorted(map(id, learning)) == sorted(rate_of)  # each of them once
     assert not any(p.requires_grad for p in strategy.teacher.parameters())

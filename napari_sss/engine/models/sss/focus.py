@@ -22,6 +22,7 @@ MOVED = 0.1  # of a window's side; less needs no further look
 
 _ROOM = 0.25  # around each labelled region in the first look, share of the region
 _MARGIN = 0.03  # and share of the slice
+_ALIKE = 3.0  # times the smallest region: organs differ by less
 _SMALLER, _LARGER = 0.8, 1.25  # than any labelled region: what is believed of a found one
 
 
@@ -84,15 +85,17 @@ class Focus(BaseModel):
 
     @classmethod
     def learned(cls, regions: Sequence[Window]) -> Focus | None:
-        """From the labelled regions; None where whole slices show them as well.
+        """From the labelled regions; None where whole slices are to be seen.
 
+        That is where they show the regions as well, and where regions differ so much in size
+        that they are scattered lesions rather than organs: a closer look would lose some.
         The first look holds every labelled region with a quarter of its side around it.
         """
         if not regions:
             return None
         sides = sorted(region.side for region in regions)
         typical = float(np.median(sides))
-        if CONTEXT * typical * WORTH_IT > 1:
+        if CONTEXT * typical * WORTH_IT > 1 or sides[-1] > _ALIKE * sides[0]:
             return None
         (y, tall), (x, wide) = (
             _spanned([(getattr(r, axis), (1 + 2 * _ROOM) * r.side) for r in regions])

@@ -163,10 +163,13 @@ class Segmenter(nn.Module):
         """The encoder's parameters that learn."""
         return [p for p in self.net.image_encoder.parameters() if p.requires_grad]
 
-    def other_parameters(self) -> list[nn.Parameter]:
-        """All other parameters that learn: decoder, prompt encoder, memory, head, DFE."""
-        encoder = {id(p) for p in self.net.image_encoder.parameters()}
-        return [p for p in self.parameters() if p.requires_grad and id(p) not in encoder]
+    def pretrained_parameters(self) -> list[nn.Parameter]:
+        """SAM-2's own parameters that learn: encoder, decoder, prompt encoder, memory."""
+        return [p for p in self.net.parameters() if p.requires_grad]
+
+    def added_parameters(self) -> list[nn.Parameter]:
+        """What SSS adds and has to learn from nothing: head and DFE."""
+        return [p for p in self.added.parameters() if p.requires_grad]
 
     def encode(self, grey: Tensor) -> Features:
         """The neck's three scales, each of C channels, of grey images (B, S, S), 0 to 1.

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from napari_sss.engine.models.sss.focus import Focus, Window
 
-FIRST_LOOKS = 0.2  # share of the views that show what a first look shows
+FIRST_LOOKS = 0.3  # share of the views that show what a first look shows
 CLOSENESS = (1.2, 2.2)  # side of the other views as a multiple of what they are to show
 OFF_CENTRE = 0.25  # of what is shown: how far it may reach out of view
 STRETCH = 0.1  # along one axis against the other, log scale

@@ -220,7 +220,7 @@ class SSS(StudentTeacher):
             jitter=config.box_jitter if jitter is None else jitter,
             largest_share=config.max_prompt_share,
             with_points=config.prompt_points,
-            most=None if all_objects else config.sam_objects or config.batch,
+            most=None if all_objects else config.sam_objects or max(1, config.batch // 2),
         )
 
     def _decode(

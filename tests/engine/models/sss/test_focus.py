@@ -30,6 +30,11 @@ def test_no_focus_where_little_would_be_gained(side, focused):
     assert (Focus.learned([Window(0, 0, side)]) is not None) is focused
 
 
+def test_no_focus_where_sizes_are_those_of_lesions():
+    assert Focus.learned([Window(0, 0, 0.1), Window(0, 0, 0.29)]) is not None
+    assert Focus.learned([Window(0, 0, 0.1), Window(0, 0, 0.31)]) is None
+
+
 def test_no_focus_without_labels():
     assert Focus.learned([]) is None
 
