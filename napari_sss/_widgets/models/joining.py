@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtWidgets import QBoxLayout, QTabWidget
+from qtpy.QtWidgets import QTabWidget
 
 from napari_sss._layers.workspace import Workspace
 from napari_sss._widgets.cases.tab import CasesTab
@@ -64,9 +64,7 @@ def _add_suggestion(models: ModelsTab, cases: CasesTab, workspace: Workspace) ->
     suggested = SuggestedNext(models.pool, placed)
     suggested.slice_asked.connect(workspace.show_slice)
     models.pool.entered.connect(lambda ids: cases.catalogue.refresh(ids))
-    layout = cases.layout()
-    assert isinstance(layout, QBoxLayout)
-    layout.insertWidget(layout.indexOf(cases.count) + 1, suggested)
+    cases.add_below_list(suggested)
 
 
 def in_view(
