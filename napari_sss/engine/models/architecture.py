@@ -7,7 +7,7 @@ SAM-2's own configurations assume 1024 pixels in several places.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -65,6 +65,12 @@ class Architecture(BaseModel):
         False,
         description="Prompts are also drawn into the dense prompt (the embedded model).",
     )
+    refiner_width: int = Field(
+        0,
+        description="Channels of the U-Net that refines masks; 0 for none.",
+        ge=0,
+        multiple_of=4,
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Architecture:
@@ -73,6 +79,8 @@ class Architecture(BaseModel):
         first_blocks = {sum(self.stages[:i]) for i in range(1, 4)}
         if first_blocks & set(self.global_att_blocks):
             raise ValueError("a block that pools its queries cannot attend globally")
+        if self.refiner_width and not self.drawn_prompts:
+            raise ValueError("the refiner looks at drawn prompts")
         return self
 
     def at(self, image_size: int) -> Architecture:
@@ -121,11 +129,7 @@ def build_sam2(architecture: Architecture) -> SAM2Base:
         multimask_min_pt_num=0 if architecture.multimask_tracking else 1,
         multimask_max_pt_num=1,
         use_mlp_for_obj_ptr_proj=True,
-        sam_mask_decoder_extra_args={
-            "dynamic_multimask_via_stability": True,
-            "dynamic_multimask_stability_delta": 0.05,
-            "dynamic_multimask_stability_thresh": architecture.fallback_stability,
-        },
+        sam_mask_decoder_extra_args=_fallback(architecture),
     )
     if architecture.drawn_prompts:
         from napari_sss.engine.models.drawn_prompts import DrawnPromptEncoder
@@ -134,8 +138,24 @@ def build_sam2(architecture: Architecture) -> SAM2Base:
             embed_dim=architecture.d_model,
             image_embedding_size=(architecture.image_size // 16,) * 2,
             input_image_size=(architecture.image_size,) * 2,
+            shows_drawing=architecture.refiner_width > 0,
+        )
+    if architecture.refiner_width:
+        from napari_sss.engine.models.refining import RefiningMaskDecoder
+
+        model.sam_mask_decoder = RefiningMaskDecoder(
+            architecture.d_model, architecture.refiner_width, **_fallback(architecture)
         )
     return model
+
+
+def _fallback(architecture: Architecture) -> dict[str, Any]:
+    """When a single mask gives way to the best of three."""
+    return {
+        "dynamic_multimask_via_stability": True,
+        "dynamic_multimask_stability_delta": 0.05,
+        "dynamic_multimask_stability_thresh": architecture.fallback_stability,
+    }
 
 
 def _sine_positions(channels: int) -> nn.Module:

@@ -187,8 +187,17 @@ def _replace(path: Path, content: bytes) -> None:
         fresh.unlink(missing_ok=True)
 
 
-def fill(net: nn.Module, checkpoint: Checkpoint) -> None:
+def fill(net: nn.Module, checkpoint: Checkpoint, *, new: tuple[str, ...] = ()) -> None:
     """Copy a checkpoint's weights into a network, all of them or none.
+
+    Parameters
+    ----------
+    net : nn.Module
+        The network.
+    checkpoint : Checkpoint
+        The weights.
+    new : tuple of str
+        What the weights' names begin with that may be missing; those stay as they are.
 
     Raises
     ------
@@ -196,7 +205,9 @@ def fill(net: nn.Module, checkpoint: Checkpoint) -> None:
         Weights are missing, superfluous or of another shape; the message names some.
     """
     wanted = net.state_dict()
-    missing = [name for name in wanted if name not in checkpoint.weights]
+    missing = [
+        name for name in wanted if name not in checkpoint.weights and not name.startswith(new)
+    ]
     unexpected = [name for name in checkpoint.weights if name not in wanted]
     misshapen = [
         f"{name} {tuple(tensor.shape)} instead of {tuple(wanted[name].shape)}"
@@ -221,7 +232,7 @@ def fill(net: nn.Module, checkpoint: Checkpoint) -> None:
             else "It belongs to another model: choose a SAM 2.1 checkpoint, or add its card.",
             checkpoint.path,
         )
-    net.load_state_dict(dict(checkpoint.weights))
+    net.load_state_dict({**wanted, **checkpoint.weights})
 
 
 def _read_tensors(path: Path) -> Any:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 NEGATIVE, POSITIVE, BOX_FIRST_CORNER, BOX_LAST_CORNER = 0, 1, 2, 3
 POINT_SIGMA = 0.02  # of the image's side: a click means a spot of about 5 % of the crop
 MASK_LOGIT_LIMIT = 8.0
+DRAWN_CHANNELS = 4
 
 
 class DrawnPromptEncoder(PromptEncoder):
@@ -34,6 +35,9 @@ class DrawnPromptEncoder(PromptEncoder):
         Height and width of the image embedding and of the image, pixels.
     hidden : int
         Channels between the drawing and the embedding.
+    shows_drawing : bool
+        Whether the drawing itself follows the embedding in the dense prompt, sixteen of its
+        cells to one of the embedding's, for a decoder that looks at it.
     """
 
     def __init__(
@@ -42,10 +46,12 @@ class DrawnPromptEncoder(PromptEncoder):
         image_embedding_size: tuple[int, int],
         input_image_size: tuple[int, int],
         hidden: int = 32,
+        shows_drawing: bool = False,
     ) -> None:
         super().__init__(embed_dim, image_embedding_size, input_image_size, mask_in_chans=16)
+        self.shows_drawing = shows_drawing
         self.mask_downscaling = nn.Sequential(
-            nn.Conv2d(4, hidden, kernel_size=4, stride=2, padding=1),
+            nn.Conv2d(DRAWN_CHANNELS, hidden, kernel_size=4, stride=2, padding=1),
             LayerNorm2d(hidden),
             nn.GELU(),
             nn.Conv2d(hidden, 2 * hidden, kernel_size=4, stride=2, padding=1),
@@ -66,6 +72,7 @@ class DrawnPromptEncoder(PromptEncoder):
         -------
         sparse : (B, N, C) tensor
         dense : (B, C, H, W) tensor
+            With 64 more channels where the drawing is shown.
         """
         batch = self._get_batch_size(points, boxes, masks)
         sparse, dense = super().forward(points, boxes, None)
@@ -77,7 +84,10 @@ class DrawnPromptEncoder(PromptEncoder):
         prompted = (labels >= 0).any(dim=1)
         if masks is not None:
             prompted = torch.ones_like(prompted)
-        return sparse, torch.where(prompted[:, None, None, None], embedded, dense)
+        dense = torch.where(prompted[:, None, None, None], embedded, dense)
+        if self.shows_drawing:
+            dense = torch.cat([dense, F.pixel_unshuffle(drawn, 4).to(dense.dtype)], dim=1)
+        return sparse, dense
 
     def _as_labelled_points(
         self, points: tuple[Tensor, Tensor] | None, boxes: Tensor | None, batch: int

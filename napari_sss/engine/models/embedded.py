@@ -9,7 +9,8 @@ def embedded_architecture(image_size: int = 192) -> Architecture:
     """A SAM-2 of the official classes, small enough for a CPU.
 
     Features of every scale reach the finest level (official models stop two levels above),
-    because a shallow trunk sees little context there; prompts are drawn as well as embedded.
+    because a shallow trunk sees little context there. Prompts are drawn as well as embedded,
+    and a small U-Net looks at the drawing, the features and the first mask together.
     """
     return Architecture(
         image_size=image_size,
@@ -27,4 +28,5 @@ def embedded_architecture(image_size: int = 192) -> Architecture:
         multimask_tracking=False,
         fallback_stability=0.0,
         drawn_prompts=True,
+        refiner_width=16,
     )

@@ -20,7 +20,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from napari_sss.engine.models.drawn_prompts import DRAWN_CHANNELS
 from napari_sss.engine.models.prepared_layers import Linear, Norm
+from napari_sss.engine.models.refining import RefiningMaskDecoder, split_dense
 
 if TYPE_CHECKING:
     from sam2.modeling.sam2_base import SAM2Base
@@ -155,6 +157,7 @@ class PreparedDecoder:
             # What SAM-2 makes of no prompt at all.
             self._no_points = encoder.not_a_point_embed.weight.detach()[None].expand(1, 2, -1)
             self._no_mask = encoder.no_mask_embed.weight.detach()[None]
+        self._refining = decoder if isinstance(decoder, RefiningMaskDecoder) else None
         self._pointers_of_all: bool = decoder.use_multimask_token_for_obj_ptr
         gives_way = (
             decoder.dynamic_multimask_via_stability
@@ -202,12 +205,15 @@ class PreparedDecoder:
         with torch.autocast("cpu", enabled=False):
             batch, channels, height, width = pixels.shape
             image = pixels.float().flatten(2).transpose(1, 2)
+            drawn = None
             if prompt is None:
                 sparse = self._no_points.expand(batch, -1, -1)
                 image = image + self._no_mask
             else:
-                sparse = prompt[0].float()
-                image = image + prompt[1].float().flatten(2).transpose(1, 2)
+                sparse, dense = (p.float() for p in prompt)
+                if self._refining is not None:
+                    dense, drawn = split_dense(dense, channels)
+                image = image + dense.flatten(2).transpose(1, 2)
             given = torch.cat([self._tokens.expand(batch, -1, -1), sparse], dim=1)
             tokens = given
             for layer in self._layers:
@@ -216,7 +222,15 @@ class PreparedDecoder:
             query = self._final.query(tokens + given)
             tokens = self._norm(tokens + self._final.among(query, keys, values))
             image = image.view(batch, height, width, channels)
-            return self._masks_of(tokens, self._upscaled(image, fine, middle), multimask)
+            logits, *rest = self._masks_of(
+                tokens, self._upscaled(image, fine, middle), multimask
+            )
+            if self._refining is not None:
+                if drawn is None:
+                    drawn = logits.new_zeros(batch, DRAWN_CHANNELS, *logits.shape[-2:])
+                levels = [fine.float(), middle.float()]
+                logits = self._refining.refined(logits, levels, pixels.float(), drawn)
+            return logits, rest[0], rest[1], rest[2]
 
     def _masks_of(self, tokens: Tensor, fine: Tensor, multimask: bool) -> Answer:
         """The answer in the prompt's tokens (B, N, C) and the finest image (B, H, W, C/8)."""

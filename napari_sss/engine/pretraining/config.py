@@ -41,6 +41,13 @@ class PretrainConfig(BaseModel):
     start_from: str | None = Field(
         None, description="Weights to begin with, a file; by default random ones."
     )
+    encoder_from: float = Field(
+        0.0,
+        description="Progress at which the image encoder begins to learn; until then it "
+        "stands still, which suits a training that starts from another.",
+        ge=0,
+        lt=1,
+    )
     workers: int = Field(1, description="Processes that generate scenes.", ge=1)
     device: str = Field("cpu", description="cpu, cuda or mps.")
     precision: Literal["float32", "bfloat16"] = Field("float32")

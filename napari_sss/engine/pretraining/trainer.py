@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 
 LOG_EVERY = 25
 GRADIENT_LIMIT = 1.0
+# Parts that models trained earlier lack; without training they change nothing.
+YOUNGEST_PARTS = ("sam_mask_decoder.refiner.",)
 IMAGES_PER_CLIP = 3  # of the validation: clips cost more
 FREE_TO_CHANGE = {"device", "precision", "checkpoint_every", "validation_images"}
 
@@ -116,7 +118,7 @@ class Trainer:
         precision = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
         net = build_sam2(self.architecture)
         if config.start_from is not None:
-            fill(net, read_checkpoint(Path(config.start_from)))
+            fill(net, read_checkpoint(Path(config.start_from)), new=YOUNGEST_PARTS)
         self.model = Sam2Model(net, self.architecture, config.device, precision)
         self.averaged = {
             k: v.detach().clone().float() for k, v in self.model.net.state_dict().items()
@@ -220,6 +222,7 @@ class Trainer:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.model.net.train()
+        self.model.net.image_encoder.requires_grad_(self.progress >= self.config.encoder_from)
         with self.model.autocast():
             loss, iou = training_loss(
                 self.model, batch.to(self.model.device), self.rng, self.torch_rng
