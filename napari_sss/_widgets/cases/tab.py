@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import QCoreApplication, QPoint, Qt, QTimer
+from qtpy.QtCore import QCoreApplication, QPoint, QTimer
 from qtpy.QtWidgets import (
     QFileDialog,
     QLabel,
@@ -18,14 +18,16 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sss._widgets.cases.actions import CaseActions
+from napari_sss._widgets.cases.case_questions import CaseQuestions
 from napari_sss._widgets.cases.catalogue import Catalogue
 from napari_sss._widgets.cases.drops import dropped_paths
+from napari_sss._widgets.cases.empty_page import ADD_FILES_TIP, ADD_FOLDER_TIP, EmptyPage
 from napari_sss._widgets.cases.export_menu import ExportMenu
 from napari_sss._widgets.cases.filter_bar import FilterBar
 from napari_sss._widgets.cases.import_form import ImportForm
 from napari_sss._widgets.cases.list_view import CaseListView
 from napari_sss._widgets.cases.project_bar import ProjectBar
-from napari_sss._widgets.cases.question import Answer, QuestionBar
+from napari_sss._widgets.cases.question import QuestionBar
 from napari_sss._widgets.cases.recent import RecentProjects
 from napari_sss._widgets.cases.rows import CaseRow, counted, shown
 from napari_sss._widgets.cases.task_bar import TaskBar
@@ -37,18 +39,10 @@ from napari_sss._widgets.project_room import ProjectRoom
 from napari_sss._widgets.pump import MailPump
 from napari_sss._widgets.status import Notice
 from napari_sss._widgets.worker import Mailbox, Worker
-from napari_sss.engine.project.locating import Trouble
 
 SCAN_FILTER = "Scans (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm);;All files (*)"
 
-NO_PROJECT = (
-    "No project is open.\n\nA project is a folder that keeps your cases, their masks and "
-    "every step of your work. Make one, or open one that is there."
-)
-NO_CASES = "This project has no cases yet.\n\nAdd scans, or drop files and folders here."
-NO_MATCH = "No case matches."
-READING = "Reading the cases …"
-
+ADD_TIP = "Add scans to the project: files, or all scans of a folder. Or drop them here."
 ACT_PAUSE_MS = 700
 """Milliseconds after an act before the line of the case at work is read again."""
 
@@ -89,7 +83,6 @@ class CasesTab(QWidget):
             recent or RecentProjects(),
         )
         self.transfers = Transfers(room, self.catalogue, self.tasks)
-        self._removing = False
         self._build()
         self._connect()
         self._show_project()
@@ -104,8 +97,12 @@ class CasesTab(QWidget):
             "Try again to open this project for writing, for instance when the other viewer "
             "was closed."
         )
-        self.add_files = QPushButton("Add files …")
-        self.add_folder = QPushButton("Add folder …")
+        self.add = QPushButton("Add")
+        self.add_menu = self._menu(
+            ("Files …", ADD_FILES_TIP, self._ask_for_files),
+            ("Folder …", ADD_FOLDER_TIP, self._ask_for_folder),
+        )
+        self.add.setMenu(self.add_menu)
         self.filters = FilterBar()
         self.list = CaseListView(self._quick)
         self.count = QLabel()
@@ -118,38 +115,31 @@ class CasesTab(QWidget):
         self.export.setMenu(self.menu)
         self.export.setToolTip("Write masks for other programs, or import one.")
         self.question = QuestionBar()
+        self.questions = CaseQuestions(
+            self.question,
+            self._ask_where_scans_are,
+            self.actions_.accept_change,
+            self.actions_.remove,
+            self._show_chosen,
+        )
         self.import_form = ImportForm()
         self.task_bar = TaskBar()
         self.pages = QStackedWidget()
-        self.pages.addWidget(self._empty_page())
+        self.empty = EmptyPage()
+        self.pages.addWidget(self.empty)
         self.pages.addWidget(self.list)
-        layout = QVBoxLayout(self)
+        self._below_list: list[QWidget] = []
+        layout = self._layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 0)
         layout.setSpacing(6)
-        layout.addWidget(row(self.project, self.try_again))
-        layout.addWidget(row(self.add_files, self.add_folder, stretch=None))
+        layout.addWidget(row(self.project, self.add))
+        layout.addWidget(self.try_again)
         layout.addWidget(self.filters)
         layout.addWidget(self.pages, 1)
         layout.addWidget(self.count)
         layout.addWidget(row(self.open, self.export, self.remove, stretch=None))
         for widget in (self.question, self.import_form, self.task_bar):
             layout.addWidget(widget)
-
-    def _empty_page(self) -> QWidget:
-        page = QWidget()
-        self.hint = QLabel()
-        self.hint.setWordWrap(True)
-        self.hint.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.new_project = QPushButton("New project …")
-        self.open_project = QPushButton("Open project …")
-        self.show_all = QPushButton("Show all cases")
-        layout = QVBoxLayout(page)
-        layout.addStretch(1)
-        layout.addWidget(self.hint)
-        for button in (self.new_project, self.open_project, self.show_all):
-            layout.addWidget(button)
-        layout.addStretch(2)
-        return page
 
     def _connect(self) -> None:
         self.catalogue.changed.connect(self._show_rows)
@@ -177,11 +167,14 @@ class CasesTab(QWidget):
         bar.close_asked.connect(actions.close)
         bar.forget_asked.connect(actions.recent.forget)
         self.try_again.clicked.connect(lambda: actions.try_again())
-        self.new_project.clicked.connect(lambda: bar.ask_for_new())
-        self.open_project.clicked.connect(lambda: bar.ask_which())
-        self.show_all.clicked.connect(lambda: self.filters.show_all())
-        self.add_files.clicked.connect(lambda: self._ask_for_files())
-        self.add_folder.clicked.connect(lambda: self._ask_for_folder())
+        for button, do in (
+            (self.empty.new_project, bar.ask_for_new),
+            (self.empty.open_project, bar.ask_which),
+            (self.empty.show_all, self.filters.show_all),
+            (self.empty.add_files, self._ask_for_files),
+            (self.empty.add_folder, self._ask_for_folder),
+        ):
+            button.clicked.connect(lambda _=False, do=do: do())
         self.filters.changed.connect(self._show_rows)
         self.list.open_asked.connect(actions.open_case)
         self.list.remove_asked.connect(self._ask_to_remove)
@@ -193,6 +186,17 @@ class CasesTab(QWidget):
         self.menu.import_asked.connect(self._import)
         self.import_form.answered.connect(self.transfers.enter)
         self.task_bar.cancel_asked.connect(self.tasks.cancel)
+
+    def _menu(self, *entries: tuple[str, str, Callable[[], None]]) -> QMenu:
+        """A menu of texts, tooltips and what they do."""
+        menu = QMenu(self)
+        menu.setToolTipsVisible(True)
+        for text, tip, do in entries:
+            entry = menu.addAction(text)
+            assert entry is not None
+            entry.setToolTip(tip)
+            entry.triggered.connect(lambda _=False, do=do: do())
+        return menu
 
     def _timer(self, pause: int, do: Callable[[], None], *, once: bool = False) -> QTimer:
         timer = QTimer(self)
@@ -222,6 +226,12 @@ class CasesTab(QWidget):
         self._quick.close()
         self._checker.close()
 
+    def add_below_list(self, widget: QWidget) -> None:
+        """Show something between the list and its buttons, while there are cases."""
+        self._below_list.append(widget)
+        self._layout.insertWidget(self._layout.indexOf(self.count) + 1, widget)
+        widget.setVisible(bool(self.catalogue.rows()))
+
     # -- what is shown ------------------------------------------------------------------
 
     def _show_project(self) -> None:
@@ -232,21 +242,13 @@ class CasesTab(QWidget):
         )
         self.try_again.setVisible(read_only)
         self.list.rows.thumbnails.set_project(project)
-        self.question.withdraw()
+        self.questions.withdraw()
         self.import_form.withdraw()
-        self._removing = False
         if read_only:
             self._look_again.start()
         else:
             self._look_again.stop()
-        why_not = self.actions_.why_not_write
-        tips = {
-            self.add_files: "Add scans: NIfTI, NRRD, MetaImage or DICOM files.",
-            self.add_folder: "Add every scan in a folder and below it, DICOM series too.",
-        }
-        for button, tip in tips.items():
-            button.setEnabled(not why_not)
-            button.setToolTip(why_not or tip)
+        _enable(self.add, self.actions_.why_not_write, ADD_TIP)
         self._show_rows()
 
     def _show_rows(self) -> None:
@@ -259,14 +261,14 @@ class CasesTab(QWidget):
         self._show_chosen()
 
     def _show_page(self, any_rows: bool, any_visible: bool) -> None:
-        no_project = self.catalogue.project is None
-        hint = NO_PROJECT if no_project else NO_MATCH if any_rows else NO_CASES
-        if not no_project and not any_rows and self.catalogue.reading:
-            hint = READING
-        self.hint.setText(hint)
-        self.new_project.setVisible(no_project)
-        self.open_project.setVisible(no_project)
-        self.show_all.setVisible(any_rows)
+        self.empty.show_state(
+            project=self.catalogue.project is not None,
+            reading=self.catalogue.reading,
+            cases=any_rows,
+            can_add=not self.actions_.why_not_write,
+        )
+        for widget in self._below_list:
+            widget.setVisible(any_rows)
         self.pages.setCurrentIndex(1 if any_visible else 0)
 
     def _show_chosen(self) -> None:
@@ -283,11 +285,10 @@ class CasesTab(QWidget):
             why_not or nothing or at_work,
             "Take the selected cases out of the project (Del). The scans stay on the disk.",
         )
-        if not self._removing:
-            asking = self.question.isVisible()
-            self._ask_about_trouble(chosen)
-            if chosen and self.question.isVisible() != asking:
-                self._settled.start()  # the list has another height now
+        asking = self.question.isVisible()
+        self.questions.about_trouble(chosen)
+        if chosen and self.question.isVisible() != asking:
+            self._settled.start()  # the list has another height now
 
     def _show_task(self, status: TaskStatus) -> None:
         self.task_bar.show_status(status)
@@ -295,73 +296,21 @@ class CasesTab(QWidget):
     def _show_menu(self, place: QPoint) -> None:
         if not self.list.chosen():
             return
-        menu = QMenu(self)
-        menu.setToolTipsVisible(True)
-        for button, do in ((self.open, self._open_chosen), (self.remove, self._ask_to_remove)):
-            entry = menu.addAction(button.text())
-            assert entry is not None
+        menu = self._menu(
+            (self.open.text(), self.open.toolTip(), self._open_chosen),
+            (self.remove.text(), self.remove.toolTip(), self._ask_to_remove),
+        )
+        for entry, button in zip(menu.actions(), (self.open, self.remove), strict=True):
             entry.setEnabled(button.isEnabled())
-            entry.setToolTip(button.toolTip())
-            entry.triggered.connect(lambda _=False, do=do: do())
         menu.addMenu(self.menu)
+        menu.aboutToHide.connect(menu.deleteLater)
         menu.popup(place)
 
     # -- what is asked ------------------------------------------------------------------
 
-    def _ask_about_trouble(self, chosen: Sequence[CaseRow]) -> None:
-        """Offer what can be done about a scan that is missing or changed."""
-        case = chosen[0] if len(chosen) == 1 else None
-        find = Answer(
-            "Find moved files …",
-            self._ask_where_scans_are,
-            "Look for all missing scans in a folder and below it, by name and content.",
-        )
-        if case is None or case.trouble is None:
-            self.question.withdraw()
-        elif case.trouble is Trouble.MISSING:
-            self.question.ask(
-                f"The scan of {case.name} is not where it was. Its annotation is kept.", find
-            )
-        else:
-            accept = Answer(
-                "Accept the change",
-                lambda: self.actions_.accept_change(case.id),
-                "Take the new content for this case's scan, if its voxels are the same.",
-            )
-            self.question.ask(
-                f"The scan of {case.name} has changed on the disk since it was added. Accept "
-                "that if you changed it on purpose; its annotation stays as it is.",
-                accept,
-                find,
-            )
-
     def _ask_to_remove(self) -> None:
-        chosen = self.list.chosen()
-        if not chosen or not self.remove.isEnabled():
-            return
-        annotated = sum(row.objects > 0 for row in chosen)
-        what = chosen[0].name if len(chosen) == 1 else f"{len(chosen)} cases"
-        lost = ""
-        if annotated:
-            lost = (
-                " Their annotations are deleted for good."
-                if len(chosen) > 1
-                else (" Its annotation is deleted for good.")
-            )
-        ids = [case.id for case in chosen]
-
-        def decide(remove: bool) -> None:
-            self._removing = False
-            if remove:
-                self.actions_.remove(ids)
-            self._show_chosen()
-
-        self._removing = True
-        self.question.ask(
-            f"Remove {what} from the project?{lost} Scans stay on the disk.",
-            Answer("Remove", lambda: decide(True)),
-            Answer("Keep", lambda: decide(False)),
-        )
+        if self.remove.isEnabled():
+            self.questions.about_removing(self.list.chosen())
 
     def _ask_for_files(self) -> None:
         chosen, _ = QFileDialog.getOpenFileNames(self, "Add scans", "", SCAN_FILTER)

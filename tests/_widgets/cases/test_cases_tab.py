@@ -100,18 +100,18 @@ def press(button):
 
 
 def test_from_nothing_to_a_project_with_cases(bench, tmp_path, make_scan, monkeypatch):
-    assert "No project is open" in bench.tab.hint.text()
-    assert not bench.tab.add_files.isEnabled()
-    assert bench.tab.add_files.toolTip() == "Make a project, or open one, first."
+    assert "No project is open" in bench.tab.empty.hint.text()
+    assert not bench.tab.add.isEnabled()
+    assert bench.tab.add.toolTip() == "Make a project, or open one, first."
     monkeypatch.setattr(
         project_bar.QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "new"), "")
     )
-    press(bench.tab.new_project)
-    bench.wait_for(lambda: "no cases yet" in bench.tab.hint.text())
+    press(bench.tab.empty.new_project)
+    bench.wait_for(lambda: "no cases yet" in bench.tab.empty.hint.text())
     assert bench.tab.project.text() == "new"
     paths = [str(make_scan(f"{name}.nrrd", seed)) for seed, name in enumerate("xy")]
     monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *_: (paths, ""))
-    press(bench.tab.add_files)
+    press(bench.tab.empty.add_files)
     bench.wait_for(lambda: bench.names == ["x", "y"] and not bench.tab.tasks.status.running)
     assert bench.tab.count.text() == "2 cases · 0 accepted"
     assert not bench.tab.task_bar.isVisible()
@@ -151,8 +151,8 @@ def test_filters_and_orders(bench, folder, suggest):
     filters.status.activated.emit(filters.status.currentIndex())
     assert bench.names == ["d"]
     QTest.keyClicks(filters.text, "zzz")
-    assert bench.tab.hint.text() == "No case matches."
-    press(bench.tab.show_all)
+    assert bench.tab.empty.hint.text() == "No case matches."
+    press(bench.tab.empty.show_all)
     assert bench.names == list("abcd")
     filters.order.setCurrentIndex(filters.order.findData("DOUBT"))
     filters.order.activated.emit(filters.order.currentIndex())
@@ -261,14 +261,14 @@ def test_read_only_is_visible_and_ends_when_the_other_closes(bench, folder):
     bench.open(folder)
     assert bench.tab.project.text() == "study (read-only)"
     assert bench.tab.try_again.isVisible()
-    assert not bench.tab.add_folder.isEnabled()
-    assert "reading only" in bench.tab.add_folder.toolTip()
+    assert not bench.tab.add.isEnabled()
+    assert "reading only" in bench.tab.add.toolTip()
     bench.click("a")
     assert bench.tab.open.isEnabled()
     assert not bench.tab.remove.isEnabled()
     other.close()
     press(bench.tab.try_again)
-    bench.wait_for(lambda: bench.tab.add_folder.isEnabled())
+    bench.wait_for(lambda: bench.tab.add.isEnabled())
     assert not bench.tab.try_again.isVisible()
     assert bench.tab.project.text() == "study"
 
@@ -350,7 +350,7 @@ def test_cancel_stops_the_adding(bench, folder, make_scan, monkeypatch):
 
     real = pool.examine
     monkeypatch.setattr(pool, "examine", lambda *a: [time.sleep(0.05), real(*a)][1])
-    press(bench.tab.add_folder)
+    bench.tab.add_menu.actions()[1].trigger()
     bench.wait_for(lambda: bench.tab.list.rows.rowCount() > 5)
     assert "of 12" in bench.tab.task_bar.line.text()
     press(bench.tab.task_bar.cancel)
