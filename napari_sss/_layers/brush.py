@@ -17,9 +17,8 @@ def stroke_diff(atoms: Iterable[Any], view: AxisView, shape: Shape3) -> LabelDif
 
     Parameters
     ----------
-    atoms : iterable of (indices, before, after)
-        The value of a Labels layer's ``paint`` event: indices of the layer's (Z, Y, X) array
-        as a tuple of three arrays, the values there before, and the value or values after.
+    atoms : iterable
+        The value of a Labels layer's ``paint`` event, see :func:`atom_parts`.
     view : AxisView
         From the source's axes to the layer's.
     shape : (int, int, int)
@@ -28,7 +27,7 @@ def stroke_diff(atoms: Iterable[Any], view: AxisView, shape: Shape3) -> LabelDif
     places: list[NDArray[np.int64]] = []
     former: list[NDArray[np.uint16]] = []
     later: list[NDArray[np.uint16]] = []
-    for indices, before, after in atoms:
+    for indices, before, after in map(atom_parts, atoms):
         flat = source_indices(indices, view, shape)
         places.append(flat)
         former.append(np.broadcast_to(np.asarray(before, np.uint16), flat.shape))
@@ -36,6 +35,27 @@ def stroke_diff(atoms: Iterable[Any], view: AxisView, shape: Shape3) -> LabelDif
     if not places:
         return LabelDiff.empty()
     return LabelDiff.of_voxels(*(np.concatenate(part) for part in (places, former, later)))
+
+
+def atom_parts(atom: Any) -> tuple[Any, Any, Any]:
+    """Where a part of a stroke lies in the layer, and the values before and after.
+
+    Parameters
+    ----------
+    atom : tuple
+        Either (indices, before, after) with indices as three arrays, or, as napari's brush
+        has it since 0.9, (box as slices, mask in the box or None for all of it, values
+        before in the mask, one value after).
+    """
+    if len(atom) == 3:
+        indices, before, after = atom
+        return indices, np.asarray(before).reshape(-1), after
+    box, mask, before, after = atom
+    start = [int(s.start or 0) for s in box]
+    shape = [int(s.stop) - first for s, first in zip(box, start, strict=True)]
+    inside = np.indices(shape).reshape(3, -1) if mask is None else np.nonzero(mask)
+    indices = tuple(place + first for place, first in zip(inside, start, strict=True))
+    return indices, np.asarray(before).reshape(-1), after
 
 
 def source_indices(indices: Any, view: AxisView, shape: Shape3) -> NDArray[np.int64]:

@@ -287,7 +287,7 @@ class SegmentationController:
             return
         identity = self._identities.get(model)
         how = None if identity is None else run_record(identity, volume, self.window)
-        making = Making(Maker.PROMPTED, how, self._room.policy, stored=True)
+        making = Making(Maker.PROMPTED, how, self._room.model_policy, stored=True)
 
         def enter(session: CaseSession) -> Applied:
             return session.set_slices(mask.object_id, [mask], making, joins=joins)
@@ -345,7 +345,7 @@ class SegmentationController:
             self._decode_next()
             return
         self._decoding = {object_id}
-        window, policy = self.window, self._room.policy
+        window, policy = self.window, self._room.model_policy
 
         def run(model: Any, control: JobControl, post: Post) -> None:
             prompts, labels, anchors = anchored(session, object_id, volume.grid)
@@ -536,7 +536,7 @@ class SegmentationController:
 
     def _ask(self, news: Overlap) -> None:
         """Ask whether a mask may take voxels that are accepted."""
-        policy = OverwritePolicy(self._room.policy.others, Overwrite.OVERWRITE)
+        policy = OverwritePolicy(Overwrite.KEEP, Overwrite.OVERWRITE)
 
         def take() -> None:
             self._room.act(
@@ -553,7 +553,7 @@ class SegmentationController:
 
     def _ask_of_slice(self, question: OverlapQuestion, mask: SliceMask, making: Making) -> None:
         """Ask whether an answer may take voxels that are accepted."""
-        policy = OverwritePolicy(self._room.policy.others, Overwrite.OVERWRITE)
+        policy = OverwritePolicy(Overwrite.KEEP, Overwrite.OVERWRITE)
 
         def take() -> None:
             self._room.act(

@@ -160,6 +160,11 @@ class ProjectRoom:
         """What a change may take from other objects, as the project's settings say."""
         return self._settings.policy
 
+    @property
+    def model_policy(self) -> OverwritePolicy:
+        """What a model's answer may take: never from neighbours that nobody asked about."""
+        return OverwritePolicy(Overwrite.KEEP, self._settings.overwrite_accepted)
+
     def set_overwrite(self, accepted: Overwrite) -> None:
         """Say what happens to accepted voxels, from now on and in later sessions."""
         self._settings = self._settings.model_copy(update={"overwrite_accepted": accepted})
