@@ -18,6 +18,7 @@ from _schedule import TRIED, Pool
 from scipy import stats
 
 SCORES_NAME = "scores.json"
+FEW = 2  # unlabelled volumes while the time of a step is taken
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,9 @@ def _try(job: Job) -> None:
 
     set_threads()
     config = configured(job.settings, {"seed": job.seed}, preset=job.preset)
-    train(config, replace(job.cases, validation=()), job.folder)
+    # A small pool is soon looked over; later that is a small part of a step.
+    few = replace(job.cases, unlabelled=job.cases.unlabelled[:FEW], validation=())
+    train(config, few, job.folder)
 
 
 def _run(job: Job) -> None:

@@ -18,12 +18,14 @@ SMOOTHED = 20  # logged steps of the loss that are averaged
 
 
 def draw_curves(jobs: Sequence[Job], path: Path) -> Path:
-    """Dice in validation where there was one, and the labelled loss, over the steps.
+    """Dice and the labelled loss over the steps; lines are means over the seeds of a row.
 
-    Lines are means over the seeds of a row.
+    Dice is that of validation, where there was one, or else of the few labelled volumes that
+    a training watches.
     """
     from napari_sss.engine.training.events import read_events
 
+    watched = "validation" if jobs[0].cases.validation else "training"
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4), layout="constrained")
     for row in dict.fromkeys((job.row, job.budget) for job in jobs):
         runs = [read_events(job.folder) for job in jobs if (job.row, job.budget) == row]
@@ -32,10 +34,11 @@ def draw_curves(jobs: Sequence[Job], path: Path) -> Path:
             (left, "validation", "dice"),
             (right, "step", "labelled"),
         ):
-            steps, values = _mean_curve(runs, kind, figure_name)
+            steps, values = _mean_curve(runs, kind, figure_name, watched)
             if len(steps):
                 axes.plot(steps, values, label=name)
-    left.set(xlabel="step", ylabel="Dice", title="Validation")
+    title = "Validation" if watched == "validation" else "Labelled volumes, trained on"
+    left.set(xlabel="step", ylabel="Dice", title=title)
     right.set(xlabel="step", ylabel="loss", title="Labelled loss", yscale="log")
     right.legend(fontsize=7)
     figure.savefig(path, dpi=120)
@@ -80,14 +83,14 @@ def draw_example(jobs: Sequence[Job], path: Path) -> Path:
 
 
 def _mean_curve(
-    runs: Sequence[Sequence[dict[str, Any]]], kind: str, name: str
+    runs: Sequence[Sequence[dict[str, Any]]], kind: str, name: str, watched: str
 ) -> tuple[list[int], np.ndarray]:
     """The mean over runs, at the steps that all of them have; losses smoothed."""
     curves = []
     for events in runs:
         told = [e for e in events if e["event"] == kind and name in e]
         if kind == "validation":
-            told = [e for e in told if e["on"] == "validation"]
+            told = [e for e in told if e["on"] == watched]
         curves.append({e["step"]: e[name] for e in told})
     steps = sorted(set.intersection(*(set(c) for c in curves))) if curves else []
     values = np.array([np.mean([c[s] for c in curves]) for s in steps])

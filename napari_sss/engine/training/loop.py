@@ -268,6 +268,8 @@ class Trainer:
                 self.best_step, self.best_dice = self.step, found.dice
                 self.without_gain = 0
                 self._export(self.folder)
+        if self.progress < self.config.burn_in:
+            return  # classes come and go while they are learned from labels alone
         problem = self.guard.look(found.predicted, found.true)
         if problem is not None:
             self.events("warning", self.step, self.seconds, message=problem)
