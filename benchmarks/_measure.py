@@ -24,7 +24,10 @@ from typing import Any
 import numpy as np
 
 RESULTS = Path(__file__).parent / "results"
-PACKAGES = ("napari-sss", "torch", "sam2", "numpy", "SimpleITK", "scikit-image", "napari")
+PACKAGES = (
+    "napari-sss", "torch", "torchvision", "sam2", "numpy", "scipy", "SimpleITK", "nibabel",
+    "scikit-image", "connected-components-3d", "napari",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,9 +38,13 @@ class Timing:
     ----------
     seconds : tuple of float
         Wall-clock seconds of each call, in the order of the rounds.
+    cpu_seconds : tuple of float
+        Of the processor, all threads together, in the same order. Other programs lengthen
+        the former far more than the latter.
     """
 
     seconds: tuple[float, ...]
+    cpu_seconds: tuple[float, ...] = ()
 
     def quartiles(self) -> tuple[float, float, float]:
         """First quartile, median and third quartile, seconds."""
@@ -53,6 +60,20 @@ class Timing:
             "q3_ms": high,
             "calls": len(self.seconds),
         }
+
+    def times_as_fast_as(self, reference: Timing) -> tuple[float, float, float]:
+        """Quartiles of the reference's time over this one's, round by round.
+
+        Both were timed in turns, so that each pair met the same conditions; processor time
+        counts where there is any.
+        """
+        ours, theirs = (
+            self.cpu_seconds or self.seconds,
+            reference.cpu_seconds or reference.seconds,
+        )
+        ratios = [b / max(a, 1e-9) for a, b in zip(ours, theirs, strict=True)]
+        low, median, high = np.percentile(ratios, [25, 50, 75])
+        return float(low), float(median), float(high)
 
 
 def measure(
@@ -79,15 +100,16 @@ def measure(
         for _ in range(warmup):
             call()
     synchronise()
-    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in candidates}
     for number in range(rounds):
         names = list(candidates)
         for name in reversed(names) if number % 2 else names:
-            began = time.perf_counter()
+            began, cpu = time.perf_counter(), time.process_time()
             candidates[name]()
             synchronise()
-            seconds[name].append(time.perf_counter() - began)
-    return {name: Timing(tuple(samples)) for name, samples in seconds.items()}
+            spent = time.process_time() - cpu
+            seconds[name].append((time.perf_counter() - began, spent))
+    return {name: Timing(*zip(*pairs, strict=True)) for name, pairs in seconds.items()}
 
 
 def write_report(

@@ -7,6 +7,7 @@ their normalisation (ImageNet's) is set to the model's own, as their users do fo
 from __future__ import annotations
 
 import copy
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,19 +57,25 @@ def image_predictor(model: Sam2Model) -> Any:
 
 
 def _let_torchvision_import() -> None:
-    """Declare the operator over which torchvision built for another torch stumbles.
+    """Declare the operators over which torchvision built for another torch stumbles.
 
     The predictor resizes and normalises with it, for which none of its own operators is
     needed.
     """
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _KEPT.append(library)
+    while True:
+        try:
+            import torchvision  # noqa: F401
+        except RuntimeError as error:
+            lacking = re.search(r"operator torchvision::(\w+) does not exist", str(error))
+            if lacking is None:
+                raise
+            for name in [n for n in sys.modules if n.split(".")[0] == "torchvision"]:
+                del sys.modules[name]
+            library = torch.library.Library("torchvision", "FRAGMENT")
+            library.define(f"{lacking[1]}(Tensor any) -> Tensor")
+            _KEPT.append(library)
+        else:
+            return
 
 
 _KEPT: list[Any] = []  # a library's declarations end with it

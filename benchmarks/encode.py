@@ -33,7 +33,7 @@ def main() -> None:
     args = parsed_arguments()
     device = choose_device(args.device)
     results = [
-        row
+        {key: value for key, value in row.items() if key != "timing"}
         for name, size, threads in product(args.models, args.sizes, args.threads)
         for row in timed(name, size, threads, device, args)
     ]
@@ -59,7 +59,7 @@ def parsed_arguments() -> argparse.Namespace:
 def timed(
     name: str, size: int, threads: int, device: torch.device, args: argparse.Namespace
 ) -> Iterator[dict[str, Any]]:
-    """One row for each precision and batch, all of them timed in turns."""
+    """One row for each precision and batch, all timed in turns; the timing stands in each."""
     torch.set_num_threads(threads)
     model = built(architecture_of(name).at(size), device)
     choices = {
@@ -80,6 +80,7 @@ def timed(
             "batch": batch,
             "threads": threads,
             **summary(timings[label], batch),
+            "timing": timings[label],
         }
         print(
             f"{name:16} {size:5} px {precision} batch {batch:3} threads {threads:2}: "
