@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from napari_sss.engine.models.interrupting import between_blocks
 from napari_sss.engine.models.prepared_layers import Linear, Norm
 
 if TYPE_CHECKING:
@@ -165,6 +166,7 @@ class PreparedMemory:
             values = torch.cat(averaged, dim=1)
             x = _as_tokens(top).to(self.dtype) + self._positions
             for number, layer in enumerate(self._layers):
+                between_blocks()
                 x = x + self._among_themselves(layer, x)
                 query = _turned(layer.query(layer.norms[1](x)), self._turns)
                 keys = self._keys(number, read, pointers)

@@ -243,7 +243,8 @@ class Sam2Model:
         ``no_grad`` rather than ``inference_mode``: RoPE tables made under the latter would
         poison later training.
         """
-        self.net.eval()
+        if self.net.training:  # telling three hundred modules takes as long as a decoder
+            self.net.eval()
         with torch.no_grad(), self.autocast():
             yield
 
