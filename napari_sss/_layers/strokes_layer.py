@@ -54,7 +54,10 @@ class StrokesLayer:
     def __init__(self, shape: Shape3, stroke: float, placement: Mapping[str, Any]) -> None:
         import pandas as pd
         from napari.layers import Shapes
+        from napari.layers.utils.color_encoding import NominalColorEncoding
         from napari.utils.colormaps.categorical_colormap import CategoricalColormap
+
+        signs = {GLYPHS[sign]: COLOURS[sign] for sign in COLOURS}
 
         self._shape = shape
         self._stroke = stroke
@@ -73,14 +76,14 @@ class StrokesLayer:
                 }
             ),
             text={
-                "string": "{label}",
+                # The empty line below lifts the sign off the line that it belongs to.
+                "string": "{label}\n",
                 "size": 16,
-                "color": {
-                    "feature": "label",
-                    "colormap": CategoricalColormap(
-                        colormap={GLYPHS[sign]: COLOURS[sign] for sign in COLOURS}
-                    ),
-                },
+                "color": NominalColorEncoding(
+                    feature="label",
+                    colormap=CategoricalColormap(colormap=signs, fallback_color="white"),
+                    fallback="white",
+                ),
                 "anchor": "center",
             },
             edge_color=COLOURS[True],

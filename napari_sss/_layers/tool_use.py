@@ -15,6 +15,7 @@ from psygnal import Signal
 from napari_sss._layers.conversion import KEY
 from napari_sss._layers.drawing import Stencil
 from napari_sss._layers.workspace import OpenScan, Workspace
+from napari_sss.engine.errors import SSSError
 
 
 class Tool(Enum):
@@ -155,7 +156,12 @@ class ToolUse:
     def _brush(self, current: OpenScan, positive: bool) -> None:
         prompts = current.prompts
         object_id = prompts.current_id or prompts.next_id
-        self._viewer.layers.selection.active = current.masks.brush(object_id, positive)
+        try:
+            layer = current.masks.brush(object_id, positive)
+        except SSSError as error:
+            self._workspace.refused.emit(error)
+        else:
+            self._viewer.layers.selection.active = layer
 
     def _rest(self, current: OpenScan) -> None:
         current.prompts.rest()

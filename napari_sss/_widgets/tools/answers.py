@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from psygnal import Signal
 
 from napari_sss._widgets.answering import Answered, Answering
@@ -16,6 +19,10 @@ from napari_sss.engine.project.case_session import CaseSession
 from napari_sss.engine.prompts.types import ObjectPrompts, Plane, SlicePrompt
 
 Key = tuple[int, Plane, int]
+
+WithLabels = Callable[[Mapping[Path, NDArray[Any]]], None]
+Labels = Callable[[SlicePrompt, WithLabels], None]
+"""Reads the masks that a prompt names and hands them, (Z, Y, X) each, to a callable."""
 
 
 class Answers:
@@ -31,17 +38,24 @@ class Answers:
         The case at work.
     answering : Answering
         Who answers.
+    labels : callable
+        See :data:`Labels`.
     """
 
     kept = Signal(Answered)
     """Emitted when an answer that stands has been entered; provisional ones only show."""
 
     def __init__(
-        self, controller: SegmentationController, room: ProjectRoom, answering: Answering
+        self,
+        controller: SegmentationController,
+        room: ProjectRoom,
+        answering: Answering,
+        labels: Labels,
     ) -> None:
         self._controller = controller
         self._room = room
         self._answering = answering
+        self._labels = labels
         self._joins: dict[Key, int] = {}
         answering.answered.connect(self.enter)
 
@@ -86,10 +100,15 @@ class Answers:
         if session is None:
             return
         self._joins[prompts.id, prompted.plane, prompted.index] = applied.seq
-        current = _on_slice(session, prompted) == prompts.id
         # The object as it stands on another plane is no part of the question.
         asked = replace(prompts, prompts=(prompted,))
-        self._answering.ask(asked, prompted.index, current if current.any() else None)
+
+        def ask(labels: Mapping[Path, NDArray[Any]]) -> None:
+            current = _on_slice(session, prompted) == prompts.id
+            given = current if current.any() else None
+            self._answering.ask(asked, prompted.index, given, labels)
+
+        self._labels(prompted, ask)
 
 
 def _on_slice(session: CaseSession, prompted: SlicePrompt) -> np.ndarray:

@@ -7,6 +7,7 @@ of its own first, in the worker; a project copies it when the prompt is kept.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from napari_sss._layers.workspace import Workspace
 from napari_sss._widgets.status import Notice, Severity
 from napari_sss._widgets.worker import Job, Post, Worker
 from napari_sss.engine.jobs import JobControl
-from napari_sss.engine.prompts.types import Plane
+from napari_sss.engine.prompts.types import Plane, SlicePrompt
 from napari_sss.engine.volumes.grid import Grid
 
 NO_SLICE = "A mask is taken for the slice in view: F2 shows the axial slices."
@@ -47,6 +48,9 @@ class MaskSource:
 class MaskPrompts:
     """Turns Labels layers and label files into prompts.
 
+    Layers are looked at as they are displayed; what :meth:`read` is asked, and hands over,
+    is in the frame of the scan as it was read.
+
     Parameters
     ----------
     workspace : Workspace
@@ -66,6 +70,7 @@ class MaskPrompts:
         self._workspace = workspace
         self._worker = worker
         self._folder = folder or user_cache_path("napari-sss", appauthor=False) / "masks"
+        self._known: dict[tuple[Path, Plane, int], NDArray[np.bool_]] = {}
 
     def sources(self) -> list[MaskSource]:
         """Return the Labels layers of others, each with why it cannot be used."""
@@ -118,6 +123,39 @@ class MaskPrompts:
                 on_done=lambda labels: self._read(labels, path),
                 on_failed=self.failed.emit,
             )
+        )
+
+    def read(
+        self, prompt: SlicePrompt, then: Callable[[Mapping[Path, NDArray[Any]]], None]
+    ) -> None:
+        """Hand over the mask that a prompt names, as labels (Z, Y, X); only its slice counts.
+
+        At once where none is named or it is known, else when its file has been read. Prompt
+        and labels are those of the scan as it was read.
+        """
+        current, path = self._workspace.current, prompt.mask
+        if path is None or current is None:
+            then({})
+            return
+        grid = current.scan.source.grid
+        key = (path, prompt.plane, prompt.index)
+
+        def spread(mask: NDArray[np.bool_]) -> None:
+            self._known[key] = mask
+            whole = np.broadcast_to(np.expand_dims(mask, prompt.plane.axis), grid.shape)
+            then({path: whole})
+
+        def read(_control: JobControl, _post: Post) -> NDArray[np.bool_]:
+            from napari_sss.engine.volumes.writing import read_labels
+
+            labels = read_labels(path, grid)
+            return np.asarray(np.take(labels, prompt.index, axis=prompt.plane.axis) != 0)
+
+        if key in self._known:
+            spread(self._known[key])
+            return
+        self._worker.submit(
+            Job(f"read {path.name}", read, on_done=spread, on_failed=self.failed.emit)
         )
 
     # -- inside -------------------------------------------------------------------------
@@ -176,6 +214,10 @@ class MaskPrompts:
         def written(result: tuple[Path, Any]) -> None:
             if self._workspace.key != key or self._workspace.current is not current:
                 return
+            there, number = current.slice_to_source(plane, index)
+            spread = np.broadcast_to(np.expand_dims(mask, plane.axis), grid.shape)
+            turned = current.scan.view.undo(spread)
+            self._known[path, there, number] = np.take(turned, number, axis=there.axis)
             prompts = current.prompts
             prompts.ensure().strokes.outline(path, plane, index, result[1])
             prompts.add(DrawingRow(prompts.target(), plane, index, path))

@@ -81,9 +81,9 @@ class Tools(QObject):
         self.answering = answering
         self.bar = bar
         self.hand = ToolUse(viewer, workspace)
-        self.answers = Answers(controller, room, answering)
-        self.controller = ToolController(self.hand, workspace, self.answers)
         self.masks = MaskPrompts(workspace, disk)
+        self.answers = Answers(controller, room, answering, self.masks.read)
+        self.controller = ToolController(self.hand, workspace, self.answers)
         self.commands: dict[Action, Any] = self._own_commands()
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
