@@ -107,7 +107,8 @@ class Answering:
     told = Signal(str)
     """Something the person should know, for instance that memory ran out."""
     readiness_changed = Signal(Progress)
-    """How many slices of the plane in view are encoded (``done``), of how many (``total``)."""
+    """How many slices of the plane in view are encoded (``done``), of how many (``total``);
+    0 of 0 where no scan is open."""
 
     def __init__(self, engine: Opener, worker: Worker, model: ModelChoice) -> None:
         self._engine = engine
@@ -233,6 +234,7 @@ class Answering:
         if self._volume is None or self._window is None or not self._model.status.name:
             self._scan = None
             self._worker.when_idle(None)
+            self.readiness_changed.emit(Progress("", 0, 0, 0.0))
             return
         name = self._model.status.name
         self._scan = _Scan(self._volume, self._window, name, time.monotonic())

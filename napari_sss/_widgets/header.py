@@ -16,9 +16,11 @@ from qtpy.QtWidgets import (
 from napari_sss._widgets.choices import model_choices
 from napari_sss._widgets.parts import WARNING_STYLE, ChoiceBox, row
 from napari_sss._widgets.project_room import ProjectRoom
+from napari_sss.engine.jobs import Progress
 
 NO_CASE = "no case"
 PREVIOUS = "Open the case before this one in the project."
+READY = "Slices that are encoded already, around the one in view first: clicks there are quick."
 NEXT = "Open the next case of the project."
 PARK = (
     "Put this case aside half done. It is closed with everything as it is, and goes on from "
@@ -36,6 +38,8 @@ class Header(QWidget):
         self.models = ChoiceBox("The SAM-2 model. The embedded one needs no download.")
         self.models.set_choices(model_choices())
         self.device = _line()
+        self.ready = _line()
+        self.ready.setToolTip(READY)
         self.case = _line()
         self.case.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.previous, self.next = _arrow("<", PREVIOUS), _arrow(">", NEXT)
@@ -69,9 +73,14 @@ class Header(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
         layout.addLayout(form)
-        layout.addWidget(row(self.device, self.saved))
+        layout.addWidget(row(self.device, self.ready, self.saved))
         layout.addLayout(case)
         layout.addWidget(row(self.trouble, self.retry))
+
+    def show_ready(self, slices: Progress) -> None:
+        """Show how many slices are encoded; nothing where there are none."""
+        count = f"{slices.done}/{slices.total} {slices.stage}"
+        self.ready.setText(count if slices.total else "")
 
     def show_room(self, room: ProjectRoom) -> None:
         """Show which case is at work and how it is saved."""

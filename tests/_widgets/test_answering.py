@@ -287,6 +287,12 @@ def test_slices_are_encoded_ahead_once_the_model_is_there(bench):
     assert bench.ready[-1].total == 3
 
 
+def test_nothing_is_ready_where_no_scan_is_open(ready):
+    ready.answering.open(None, None)
+    ready.read()
+    assert (ready.ready[-1].done, ready.ready[-1].total) == (0, 0)
+
+
 def test_looking_elsewhere_turns_it_there(ready):
     ready.answering.look_at(Plane.AXIAL, 7)
     ready.read(lambda: len(ready.engine.steps) == 4)
