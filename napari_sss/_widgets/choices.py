@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sss.engine.models.registry import EMBEDDED, entry, model_names
@@ -91,8 +92,22 @@ EVERYTHING = "everything"
 TRAINED = "model"
 
 
-def source_choices(modality: Modality) -> list[Choice]:
-    """Return where prompts can come from: each tissue, everything, a trained model."""
+NOT_TRAINED = (
+    "The model in use was not fine-tuned: it knows no classes. Use a trained one in the tab "
+    "Models, or choose another source of prompts."
+)
+
+
+def source_choices(modality: Modality, trained: Path | None = None) -> list[Choice]:
+    """Return where prompts can come from: each tissue, everything, a trained model.
+
+    Parameters
+    ----------
+    modality : {"CT", "MR", "unknown"}
+        Of the scan.
+    trained : Path, optional
+        The folder of the model in use, if that was trained to know classes.
+    """
     from napari_sss.engine.prompts.presets import TISSUE_PRESETS
 
     tissues = [
@@ -109,9 +124,9 @@ def source_choices(modality: Modality) -> list[Choice]:
         ),
         Choice(
             TRAINED,
-            "Trained model",
-            why_not="The chosen model was not fine-tuned: it knows no classes. Choose another "
-            "source of prompts.",
+            "Trained model" if trained is None else f"Trained model {trained.name}",
+            tooltip="The classes that the model in use was fine-tuned to know.",
+            why_not=NOT_TRAINED if trained is None else "",
         ),
     ]
 

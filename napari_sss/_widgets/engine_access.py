@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_sss._widgets.answering import OpenVolume
     from napari_sss.engine.inference.interactive import Interactive
     from napari_sss.engine.inference.segment import Stacks
+    from napari_sss.engine.models.sss.trained import TrainedModel
     from napari_sss.engine.reports.sidecar import ModelIdentity
 
 OnEvent = Callable[[Event], None]
@@ -46,6 +47,8 @@ class AutoRequest:
         What the objects are called; None leaves it to the preset.
     first_index : int, optional
         The slice that is shown first, along axis 0.
+    trained : Path, optional
+        The folder of the trained model that ``"model"`` asks.
     """
 
     source: str
@@ -53,6 +56,7 @@ class AutoRequest:
     window: IntensityWindow | None = None
     class_name: str | None = None
     first_index: int | None = None
+    trained: Path | None = None
 
 
 class Engine(Protocol):
@@ -106,15 +110,6 @@ class Engine(Protocol):
     ) -> OpenVolume:
         """Open a volume for quick answers; ``tell`` takes what the person should know."""
 
-    def write_mask(
-        self,
-        mask: NDArray[Any],
-        class_ids: Mapping[str, int],
-        source: Volume,
-        path: Path,
-    ) -> None:
-        """Write class ids (Z, Y, X) on the source's grid; an old file survives a failure."""
-
 
 class TorchEngine:
     """The engine itself.
@@ -128,6 +123,7 @@ class TorchEngine:
     def __init__(self, keep_features: bool = True) -> None:
         self._keep_features = keep_features
         self._open: _OpenVolume | None = None
+        self._trained: tuple[Path, TrainedModel] | None = None
 
     def read_frame(self, source: Source, frame: int) -> Any:
         """Read another frame of a 4-D file, as layer data; its name tells the frame."""
@@ -190,9 +186,22 @@ class TorchEngine:
             model,
             options,
             window=request.window,
+            trained=self._knowing(request, control),
             on_event=on_event,
             control=control,
         )
+
+    def _knowing(self, request: AutoRequest, control: JobControl) -> TrainedModel | None:
+        """The trained model that is asked, loaded once; None where none is."""
+        if request.source != "model" or request.trained is None:
+            return None
+        if self._trained is None or self._trained[0] != request.trained:
+            from napari_sss.engine.models.sss.trained import load_trained
+
+            control.report("loading the trained model", 0)
+            self._trained = None  # before the next one takes its memory
+            self._trained = (request.trained, load_trained(request.trained))
+        return self._trained[1]
 
     def segment_prompts(
         self,
@@ -252,18 +261,6 @@ class TorchEngine:
         stacks = self._open.interactive.stacks
         same = stacks.model is model and stacks.window == window
         return stacks if same and stacks.volume.grid == volume.grid else None
-
-    def write_mask(
-        self,
-        mask: NDArray[Any],
-        class_ids: Mapping[str, int],
-        source: Volume,
-        path: Path,
-    ) -> None:
-        """Write class ids (Z, Y, X) and, beside them as JSON, what they stand for."""
-        from napari_sss.engine.volumes.writing import write_labels
-
-        write_labels(mask, source.grid, path, sidecar={"classes": dict(class_ids)})
 
 
 @dataclass(frozen=True)

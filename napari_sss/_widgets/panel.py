@@ -23,6 +23,7 @@ from napari_sss._widgets.canvas_tools import CanvasTools
 from napari_sss._widgets.cases.drops import ScanDrops
 from napari_sss._widgets.choices import (
     OPEN_MODEL,
+    TRAINED,
     Choice,
     default_source,
     preset_class,
@@ -202,6 +203,7 @@ class SSSPanel(QWidget):
         workspace.redo_asked.connect(acts.redo)
         workspace.closed.connect(self.room.forget)
         workspace.lost.connect(self._on_lost)
+        controller.model.changed.connect(lambda _: self._list_known())
         acts.noticed.connect(show_notice)
         acts.current_changed.connect(self._on_current)
         for asker in (acts, controller):
@@ -222,6 +224,7 @@ class SSSPanel(QWidget):
         tools.masks.failed.connect(self.controller.tell_failure)
         tools.answering.failed.connect(self.controller.tell_failure)
         tools.answering.told.connect(lambda t: show_notice(Notice(Severity.WARNING, t)))
+        tools.answering.readiness_changed.connect(self.header.show_ready)
         room.project_changed.connect(lambda: tools.controller.set_read_only(room.why_read_only))
         tools.commands |= {
             Action.AUTO_PROMPT: self.auto_prompt,
@@ -339,7 +342,12 @@ class SSSPanel(QWidget):
         """Start Auto-prompt with what the panel says."""
         source, preset = source_of(self.run.sources.key)
         name = self.run.class_name.text().strip() or None
-        self.controller.auto_prompt(AutoRequest(source, preset, class_name=name))
+        if source == TRAINED:
+            name = None  # it knows the names of what it finds
+        trained = self.controller.model.trained
+        self.controller.auto_prompt(
+            AutoRequest(source, preset, class_name=name, trained=trained)
+        )
 
     def export_to(self, path: Path) -> None:
         """Write the masks as a label map on the scan's own grid."""
@@ -534,10 +542,16 @@ class SSSPanel(QWidget):
         if not self._closed and self.room.at_work is not None:
             self._view_timer.start()
 
+    def _list_known(self) -> None:
+        """Offer the classes of the model in use, where it was trained to know some."""
+        current = self.workspace.current
+        if current is not None:
+            self._list_sources(current.scan.source.modality)
+
     def _list_sources(self, modality: Modality) -> None:
-        choices = source_choices(modality)
+        choices = source_choices(modality, self.controller.model.trained)
         keep = self.run.sources.key
-        known = any(choice.key == keep for choice in choices)
+        known = any(choice.key == keep and not choice.why_not for choice in choices)
         self.run.sources.set_choices(choices, keep if known else default_source(modality))
         preset = source_of(self.run.sources.key)[1]
         self.run.suggest_class(preset_class(preset))

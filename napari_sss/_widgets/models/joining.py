@@ -62,7 +62,9 @@ def _add_suggestion(models: ModelsTab, cases: CasesTab, workspace: Workspace) ->
         return in_view(scan.view, scan.source.grid.shape, plane, index)
 
     suggested = SuggestedNext(models.pool, placed)
-    suggested.slice_asked.connect(workspace.show_slice)
+    suggested.slice_asked.connect(
+        lambda plane, index: workspace.view.go_to(workspace.image, plane, index)
+    )
     models.pool.entered.connect(lambda ids: cases.catalogue.refresh(ids))
     cases.add_below_list(suggested)
 
