@@ -201,7 +201,7 @@ def explained(error: sqlite3.Error | OSError, path: Path | None, unsaved: int = 
             path,
             unsaved,
         )
-    return ProjectError(f"{where} cannot be used: {text}.", "", path)
+    return ProjectError(f"{where} cannot be used: {text.rstrip('.')}.", "", path)
 
 
 def _remedy(text: str) -> str:

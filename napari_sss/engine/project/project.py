@@ -206,12 +206,12 @@ class Project:
             for session in self._sessions.values():
                 session.close()
             self.flush()
+        was_open, self._closed = not self._closed, True  # who reads meanwhile is not alarmed
         # SQLite tidies its log away when the last connection closes, if that one may write.
         self._reader.close()
-        if self._writer is not None and not self._closed:
+        if self._writer is not None and was_open:
             self._writer.close(abandon=abandon)
             self._lock.release()
-        self._closed = True
 
     # -- cases at work ------------------------------------------------------------------
 

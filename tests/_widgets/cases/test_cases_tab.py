@@ -260,6 +260,8 @@ def test_read_only_is_visible_and_ends_when_the_other_closes(bench, folder):
     other = Project.open(folder)
     bench.open(folder)
     assert bench.tab.project.text() == "study (read-only)"
+    known = bench.tab.list.rows.thumbnails._known
+    bench.wait_for(lambda: len(known) == 4 and None not in known.values())
     assert bench.tab.try_again.isVisible()
     assert not bench.tab.add.isEnabled()
     assert "reading only" in bench.tab.add.toolTip()
