@@ -13,6 +13,9 @@ from napari_sss._widgets.finetune.curves import Chart, Curve
 from napari_sss.engine.reports.colours import colour_of
 
 MARGIN_LEFT, MARGIN_RIGHT, MARGIN_TOP, MARGIN_BOTTOM = 34, 6, 18, 14
+LEGEND_GAP = 6
+DARKER_ON_LIGHT = 160
+"""Per cent, as Qt counts."""
 
 
 class ChartView(QWidget):
@@ -75,8 +78,7 @@ class ChartView(QWidget):
         scale = _Scale(self._chart, curves, plot)
         self._draw_axes(painter, scale, plot, text)
         for curve in curves:
-            colour = text if not curve.colour else QColor.fromRgbF(*colour_of(curve.colour))
-            painter.setPen(QPen(colour, 1.6))
+            painter.setPen(QPen(self._colour(curve), 1.6))
             painter.drawPolyline(QPolygonF([scale.point(x, y) for x, y in scale.shown(curve)]))
             if len(curve.xs) == 1:
                 painter.drawEllipse(scale.point(curve.xs[0], curve.ys[0]), 2.0, 2.0)
@@ -93,22 +95,30 @@ class ChartView(QWidget):
         painter.drawText(below, right, f"step {scale.last:.0f}")
 
     def _draw_legend(self, painter: QPainter, curves: Sequence[Curve]) -> None:
-        """Names at the right of the title, each in its colour."""
-        x = float(self.width() - MARGIN_RIGHT)
+        """Names at the right of the title, each in its colour; shortened where they must be."""
+        named = [curve for curve in curves if curve.name]
         metrics = painter.fontMetrics()
-        room = x - metrics.horizontalAdvance(self._chart.title) - 8
-        for curve in reversed(curves):
-            width = metrics.horizontalAdvance(curve.name) + 6
-            if not curve.name or width > room:
-                continue
-            room -= width
+        left = metrics.horizontalAdvance(self._chart.title) + 8
+        room = self.width() - MARGIN_RIGHT - left
+        texts = [curve.name for curve in named]
+        if sum(metrics.horizontalAdvance(text) + LEGEND_GAP for text in texts) > room:
+            each = room // max(1, len(named)) - LEGEND_GAP
+            texts = [metrics.elidedText(t, Qt.TextElideMode.ElideRight, each) for t in texts]
+        x = float(self.width() - MARGIN_RIGHT)
+        for curve, text in zip(reversed(named), reversed(texts), strict=True):
+            width = metrics.horizontalAdvance(text) + LEGEND_GAP
             x -= width
-            colour = self.palette().color(QPalette.ColorRole.WindowText)
-            if curve.colour:
-                colour = QColor.fromRgbF(*colour_of(curve.colour))
-            painter.setPen(colour)
+            painter.setPen(self._colour(curve))
             area = QRectF(x, 0, width, MARGIN_TOP)
-            painter.drawText(area, Qt.AlignmentFlag.AlignRight, curve.name)
+            painter.drawText(area, Qt.AlignmentFlag.AlignRight, text)
+
+    def _colour(self, curve: Curve) -> QColor:
+        """A curve's colour, dark enough to be read on a light theme."""
+        text = self.palette().color(QPalette.ColorRole.WindowText)
+        if not curve.colour:
+            return text
+        colour = QColor.fromRgbF(*colour_of(curve.colour))
+        return colour.darker(DARKER_ON_LIGHT) if text.lightness() < 128 else colour
 
 
 class _Scale:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qtpy.QtCore import Qt, QUrl, Signal
+from qtpy.QtCore import Qt, QTimer, QUrl, Signal
 from qtpy.QtGui import QDesktopServices
 from qtpy.QtWidgets import (
     QGridLayout,
@@ -32,6 +32,9 @@ DISCARD_TIP = "End the training and remove everything of it. The project stays a
 RESUME_TIP = "Go on from the last checkpoint."
 JUDGE_TIP = "Train no further: compare the best model so far with the one in use."
 CHARTS = 4
+AGAIN = "Press again"
+PATIENCE_MS = 4000
+"""How long a first press waits for the second."""
 
 
 class RunView(QWidget):
@@ -59,7 +62,8 @@ class RunView(QWidget):
         self.resume = _button("Resume", RESUME_TIP, self.resume_asked)
         self.finish = _button("Stop and keep", FINISH_TIP, self.finish_asked)
         self.judge = _button("Keep what it has", JUDGE_TIP, self.judge_asked)
-        self.discard = _button("Stop and discard", DISCARD_TIP, self.discard_asked)
+        self.discard = TwiceButton("Discard", DISCARD_TIP)
+        self.discard.confirmed.connect(lambda: self.discard_asked.emit())
         self.end = _button(
             "End its process",
             "It does not answer. Its last checkpoint stays, and it can be resumed.",
@@ -99,8 +103,9 @@ class RunView(QWidget):
         layout.setSpacing(5)
         for widget in (self.title, self.bar, self.line, self.problem):
             layout.addWidget(widget)
-        layout.addWidget(row(self.pause, self.resume, self.finish, self.judge, stretch=None))
-        layout.addWidget(row(self.discard, self.end, stretch=None))
+        buttons = (self.pause, self.resume, self.finish, self.judge, self.discard)
+        layout.addWidget(row(*buttons, stretch=None))
+        layout.addWidget(self.end)
         self._grid.setContentsMargins(0, 0, 0, 0)
         self._grid.setSpacing(4)
         for number, view in enumerate(self.charts):
@@ -147,7 +152,7 @@ class RunView(QWidget):
         self.resume.setVisible(phase.can_resume)
         self.judge.setVisible(phase.can_resume and run.has_model and not run.state.trained)
         self.discard.setEnabled(free or run.asked.startswith("finish"))
-        self.discard.setText("Stop and discard" if active else "Discard")
+        self.discard.set_title("Stop and discard" if active else "Discard")
         self.end.setVisible(run.stuck)
 
     def _show_board(self, folder: Path) -> None:
@@ -162,6 +167,40 @@ class RunView(QWidget):
         board = self._folder / TENSORBOARD_NAME
         shown = board if board.is_dir() else self._folder
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(shown)))
+
+
+class TwiceButton(QPushButton):
+    """A button that must be pressed twice, for what cannot be undone; no dialog is needed."""
+
+    confirmed = Signal()
+
+    def __init__(self, title: str, tip: str, parent: QWidget | None = None) -> None:
+        super().__init__(title, parent)
+        self._title = title
+        self.setToolTip(tip)
+        self._patience = QTimer(self)
+        self._patience.setSingleShot(True)
+        self._patience.setInterval(PATIENCE_MS)
+        self._patience.timeout.connect(self._forget)
+        self.clicked.connect(lambda: self._on_click())
+
+    def set_title(self, title: str) -> None:
+        """Call it otherwise."""
+        self._title = title
+        if not self._patience.isActive():
+            self.setText(title)
+
+    def _on_click(self) -> None:
+        if self._patience.isActive():
+            self._patience.stop()
+            self._forget()
+            self.confirmed.emit()
+        else:
+            self._patience.start()
+            self.setText(AGAIN)
+
+    def _forget(self) -> None:
+        self.setText(self._title)
 
 
 def line_text(run: RunShown) -> str:
@@ -181,8 +220,10 @@ def line_text(run: RunShown) -> str:
         parts.append(f"{stage} {state.done}/{state.total}" if state.total else f"{stage} …")
     elif state.phase is RunPhase.QUEUED:
         parts.append("Starting its process, some seconds …")
-    elif state.phase.can_resume and run.step:
+    elif state.phase is RunPhase.PAUSED:
         parts.append(f"Step {run.step}. Its work is saved.")
+    elif state.phase.can_resume and run.step:
+        parts.append(f"It came to step {run.step}.")
     return ", ".join(parts)
 
 

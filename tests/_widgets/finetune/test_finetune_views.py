@@ -128,6 +128,27 @@ def test_what_can_be_done_with_a_run_follows_its_phase(qtbot, tmp_path):
     assert view.problem.text() == "It was killed. Resume it."
 
 
+def test_discarding_needs_a_second_press(qtbot, tmp_path):
+    view = RunView()
+    qtbot.addWidget(view)
+    view.show_run(RunShown(tmp_path, "SSS", RunState(RunPhase.TRAINING)))
+    asked = []
+    view.discard_asked.connect(lambda: asked.append(1))
+    qtbot.mouseClick(view.discard, Qt.MouseButton.LeftButton)
+    assert asked == []
+    assert view.discard.text() == "Press again"
+    view.show_run(RunShown(tmp_path, "SSS", RunState(RunPhase.TRAINING, beat=2)))
+    assert view.discard.text() == "Press again"
+    qtbot.mouseClick(view.discard, Qt.MouseButton.LeftButton)
+    assert asked == [1]
+    assert view.discard.text() == "Stop and discard"
+    # Without a second press it is forgotten.
+    view.discard._patience.setInterval(50)
+    qtbot.mouseClick(view.discard, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(lambda: view.discard.text() == "Stop and discard", timeout=5000)
+    assert asked == [1]
+
+
 def test_a_chart_is_drawn_with_and_without_values(qtbot):
     view = ChartView()
     qtbot.addWidget(view)
