@@ -153,6 +153,9 @@ class SSSPanel(QWidget):
 
             finetune = FinetuneTab(self.room, self.crew.disk, self.workspace.viewer)
             self.tabs.addTab(finetune, "Fine-tune")
+            self.controller.status_changed.connect(
+                lambda status: finetune.controller.viewer_is_busy(status.busy)
+            )
         if find_spec("napari_sss._widgets.models") is not None:
             from napari_sss._widgets.models import ModelsTab
             from napari_sss._widgets.models.joining import join_panel

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -48,6 +49,9 @@ from napari_sss.engine.runs.wishes import GiveWaySign
 
 logger = logging.getLogger(__name__)
 
+SIGN_SECONDS = 1.0
+"""How often a run on the same GPU is reminded that the viewer needs it."""
+
 NO_PROJECT = "Open or create a project in the Cases tab, and accept a few cases."
 
 
@@ -83,6 +87,7 @@ class FinetuneController:
         self._probing: subprocess.Popen[bytes] | None = None
         self._probe_folder: Path | None = None
         self._sign: GiveWaySign | None = None
+        self._signed = 0.0
         room.project_changed.connect(self._on_project)
         self._on_project()
 
@@ -252,16 +257,22 @@ class FinetuneController:
 
     def viewer_is_busy(self, busy: bool) -> None:
         """Tell a run on the same GPU that somebody waits for the viewer, or no longer."""
-        folder = self.active_run
-        if folder is None:
+        run = self._shown.run
+        shares = run is not None and run.is_active and run.state.load.gpu_mb > 0
+        if not shares or run is None:
             self._sign = None
             return
-        if busy:
-            self._sign = self._sign or GiveWaySign(folder)
-        sign = self._sign
-        if sign is None:
+        if not busy:
+            if self._sign is not None:
+                self._signal(self._sign.lower)
+            self._sign = None
             return
-        act = sign.raise_it if busy else sign.lower
+        now = time.monotonic()
+        if self._sign is None or now - self._signed > SIGN_SECONDS:
+            self._sign, self._signed = self._sign or GiveWaySign(run.folder), now
+            self._signal(self._sign.raise_it)
+
+    def _signal(self, act: Callable[[], None]) -> None:
         self._watcher.submit(Job("give way", lambda *_: act(), on_failed=_ignored))
 
     # -- the gate -----------------------------------------------------------------------

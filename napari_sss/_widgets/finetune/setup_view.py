@@ -172,7 +172,7 @@ class BudgetRow(QWidget):
             self.buttons.addButton(button, number)
             layout.addWidget(button)
         self.own = QDoubleSpinBox()
-        self.own.setRange(0.5, 10_000)
+        self.own.setRange(0.1, 10_000)
         self.own.setDecimals(1)
         self.own.setSuffix(" min")
         self.own.setValue(BUDGETS[0][1])

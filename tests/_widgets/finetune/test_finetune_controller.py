@@ -15,7 +15,7 @@ from napari_sss.engine.runs.estimate import Probe, write_probe
 from napari_sss.engine.runs.request import read_request
 from napari_sss.engine.runs.split import Side
 from napari_sss.engine.runs.state import MachineLoad, RunPhase
-from napari_sss.engine.runs.wishes import Wish, wish_of
+from napari_sss.engine.runs.wishes import Wish, give_way_count, wish_of
 
 PLAN = Plan(minutes=2.0)
 
@@ -296,12 +296,19 @@ def test_a_read_only_project_cannot_start(bench, make_project, started):
     assert bench.controller.shown.setup.why_not == bench.room.why_read_only
 
 
-def test_the_run_is_told_that_the_viewer_is_busy(bench, running):
-    from napari_sss.engine.runs.wishes import give_way_count
-
-    bench.controller.viewer_is_busy(True)
+def test_a_run_on_the_same_gpu_is_told_that_the_viewer_is_busy(bench, running):
+    running.state(RunPhase.TRAINING, load=MachineLoad(1.0, 900.0, 500.0, 0.5))
+    bench.poll()
+    for _ in range(3):  # progress comes many times a second; the sign is renewed once
+        bench.controller.viewer_is_busy(True)
     bench.settle()
     assert give_way_count(running.folder) == 1
     bench.controller.viewer_is_busy(False)
+    bench.settle()
+    assert give_way_count(running.folder) is None
+
+
+def test_a_run_on_the_cpu_keeps_its_core(bench, running):
+    bench.controller.viewer_is_busy(True)
     bench.settle()
     assert give_way_count(running.folder) is None
