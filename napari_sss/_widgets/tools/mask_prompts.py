@@ -57,6 +57,8 @@ class MaskPrompts:
         The scan in view with its layers.
     worker : Worker
         Reads and writes files.
+    keep : callable
+        Returns a file's copy in the project, where there is one; called in the worker.
     folder : Path, optional
         Where masks are kept that came from layers; by default in the user's cache.
     """
@@ -65,10 +67,15 @@ class MaskPrompts:
     failed = Signal(Exception)
 
     def __init__(
-        self, workspace: Workspace, worker: Worker, folder: Path | None = None
+        self,
+        workspace: Workspace,
+        worker: Worker,
+        keep: Callable[[Path], Path] = lambda path: path,
+        folder: Path | None = None,
     ) -> None:
         self._workspace = workspace
         self._worker = worker
+        self._keep = keep
         self._folder = folder or user_cache_path("napari-sss", appauthor=False) / "masks"
         self._known: dict[tuple[Path, Plane, int], NDArray[np.bool_]] = {}
 
@@ -203,23 +210,24 @@ class MaskPrompts:
             self._notify(f"{name} has nothing on this slice: go to a slice on which it has.")
             return
         grid = current.scan.volume.grid
-        path = self._folder / f"{_digest(mask, grid, plane, index)}.nii.gz"
+        file = self._folder / f"{_digest(mask, grid, plane, index)}.nii.gz"
 
         def write(control: JobControl, _: Post) -> tuple[Path, Any]:
             control.report("keeping the mask", 0)
-            if not path.exists():
-                write_slice(mask, grid, plane, index, path)
-            return path, outline_of(mask)
+            if not file.exists():
+                write_slice(mask, grid, plane, index, file)
+            return self._keep(file), outline_of(mask)
 
         def written(result: tuple[Path, Any]) -> None:
             if self._workspace.key != key or self._workspace.current is not current:
                 return
+            path, outline = result
             there, number = current.slice_to_source(plane, index)
             spread = np.broadcast_to(np.expand_dims(mask, plane.axis), grid.shape)
             turned = current.scan.view.undo(spread)
             self._known[path, there, number] = np.take(turned, number, axis=there.axis)
             prompts = current.prompts
-            prompts.ensure().strokes.outline(path, plane, index, result[1])
+            prompts.ensure().strokes.outline(path, plane, index, outline)
             prompts.add(DrawingRow(prompts.target(), plane, index, path))
 
         self._worker.submit(

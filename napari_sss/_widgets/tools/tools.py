@@ -81,7 +81,7 @@ class Tools(QObject):
         self.answering = answering
         self.bar = bar
         self.hand = ToolUse(viewer, workspace)
-        self.masks = MaskPrompts(workspace, disk)
+        self.masks = MaskPrompts(workspace, disk, partial(_kept, room))
         self.answers = Answers(controller, room, answering, self.masks.read)
         self.controller = ToolController(self.hand, workspace, self.answers)
         self.commands: dict[Action, Any] = self._own_commands()
@@ -206,6 +206,12 @@ class Tools(QObject):
             self._segmenting.cancel()
         elif self.hand.tool is not Tool.LOOK:
             self.controller.lay_down()
+
+
+def _kept(room: ProjectRoom, path: Path) -> Path:
+    """A file's copy in the project at work; the file itself where there is none."""
+    session = room.session
+    return path if session is None else session.keep_file(path)
 
 
 def _entry(menu: QMenu, text: str) -> QAction:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from napari_sss.engine.project import (
@@ -64,6 +65,10 @@ class CaseSession(Session):
     def remove_prompt(self, object_id: int, plane: Plane, index: int) -> Applied:
         """Take back an object's prompts on a slice."""
         return self.set_prompt(object_id, SlicePrompt(index, plane=plane))
+
+    def keep_file(self, path: Path) -> Path:
+        """Return a copy, within the project, of a label file that a prompt is to name."""
+        return self._surroundings.keep_file(path)
 
     def prompts(self, object_id: int) -> ObjectPrompts:
         """An object's prompts as the engine takes them."""

@@ -24,7 +24,7 @@ class Bench:
         self.workspace = Workspace(viewer)
         self.mailbox = Mailbox()
         self.worker = Worker(self.mailbox)
-        self.masks = MaskPrompts(self.workspace, self.worker, folder)
+        self.masks = MaskPrompts(self.workspace, self.worker, folder=folder)
         self.edits, self.notices, self.errors = [], [], []
         self.workspace.prompted.connect(self.edits.extend)
         self.masks.noticed.connect(lambda notice: self.notices.append(notice.text))
