@@ -294,6 +294,7 @@ class Workspace:
         if current is None or current.session is session:
             return
         current.session = session
+        current.prompts.current_id = None
         current.prompts.show((), remove=[o.id for o in current.prompts.objects])
         current.masks.attach(session)
 

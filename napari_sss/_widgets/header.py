@@ -8,13 +8,12 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPushButton,
-    QSizePolicy,
     QVBoxLayout,
     QWidget,
 )
 
 from napari_sss._widgets.choices import model_choices
-from napari_sss._widgets.parts import WARNING_STYLE, ChoiceBox, row
+from napari_sss._widgets.parts import WARNING_STYLE, ChoiceBox, OneLine, row
 from napari_sss._widgets.project_room import ProjectRoom
 from napari_sss.engine.jobs import Progress
 
@@ -37,11 +36,10 @@ class Header(QWidget):
         super().__init__(parent)
         self.models = ChoiceBox("The SAM-2 model. The embedded one needs no download.")
         self.models.set_choices(model_choices())
-        self.device = _line()
+        self.device = OneLine()
         self.ready = _line()
         self.ready.setToolTip(READY)
-        self.case = _line()
-        self.case.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.case = OneLine()
         self.previous, self.next = _arrow("<", PREVIOUS), _arrow(">", NEXT)
         self.count = _line()
         self.park = QPushButton("Park")

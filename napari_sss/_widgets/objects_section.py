@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QMenu, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QMenu, QPushButton, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sss._widgets.objects_table import ObjectsTable
 from napari_sss._widgets.parts import row
@@ -87,8 +87,9 @@ class ObjectsSection(QWidget):
         layout.addWidget(
             row(self.accept_slice, self.accept_object, self.accept_case, stretch=None)
         )
-        layout.addWidget(row(self.undo, self.redo, self.doubt, self.more, stretch=None))
-        layout.addWidget(self.export)
+        layout.addWidget(
+            row(self.undo, self.redo, self.doubt, self.more, self.export, stretch=None)
+        )
 
     def _build_buttons(self) -> None:
         self.accept_slice = _button("Accept slice", self.accept_slice_asked.emit)
@@ -98,9 +99,12 @@ class ObjectsSection(QWidget):
         self.accept_case = _button("Accept case", self.accept_case_asked.emit)
         self.undo = _button("Undo", self.undo_asked.emit)
         self.redo = _button("Redo", self.redo_asked.emit)
-        self.doubt = _button("Next doubt", self.doubt_asked.emit)
+        self.doubt = _button("Doubt", self.doubt_asked.emit)
         self.more = QPushButton("More")
-        self.export = _button("Export mask …", self.export_asked.emit)
+        self.export = _button("Export", self.export_asked.emit)
+        for button in (self.undo, self.redo, self.doubt, self.more, self.export):
+            button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+            button.setStyleSheet("QPushButton { padding: 4px 2px; }")
         self.remove = QPushButton("Remove", self)
         self.remove.setVisible(False)
         self.remove.clicked.connect(self.table.ask_to_remove)

@@ -85,6 +85,38 @@ def note(style: str = NOTE_STYLE) -> QLabel:
     return label
 
 
+class OneLine(QLabel):
+    """A text on one line; what does not fit is left out, and read in the tooltip."""
+
+    def __init__(self, text: str = "", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._whole = ""
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setText(text)
+
+    def text(self) -> str:
+        """Return the whole text."""
+        return self._whole
+
+    def setText(self, text: str | None) -> None:  # noqa: N802
+        """Show a text."""
+        self._whole = text or ""
+        self._fit()
+
+    def resizeEvent(self, event: Any) -> None:  # noqa: N802
+        """Fit the text into the new width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        line = " ".join(self._whole.split())
+        mode = Qt.TextElideMode.ElideRight
+        fitted = self.fontMetrics().elidedText(line, mode, max(self.width() - 4, 20))
+        super().setText(fitted)
+        self.setToolTip(self._whole if fitted != self._whole else "")
+
+
 def say(label: QLabel, text: str) -> None:
     """Show a text, or hide the label where there is none."""
     if label.text() != text:

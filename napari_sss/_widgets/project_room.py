@@ -32,7 +32,7 @@ from napari_sss.engine.project.applied import Applied
 from napari_sss.engine.project.case_session import CaseSession
 from napari_sss.engine.project.cases import Case
 from napari_sss.engine.project.entering import enter_scan
-from napari_sss.engine.project.errors import SaveError
+from napari_sss.engine.project.errors import ReadOnlyError, SaveError
 from napari_sss.engine.project.guard import Overwrite, OverwritePolicy
 from napari_sss.engine.project.project import Project
 from napari_sss.engine.project.settings import ProjectSettings
@@ -367,7 +367,15 @@ class ProjectRoom:
         project = self._held or self._default(control)
         notes: tuple[str, ...] = ()
         if case_id is None:
-            entered = enter_scan(project, volume, name, control)
+            try:
+                entered = enter_scan(project, volume, name, control)
+            except ReadOnlyError as error:
+                raise ReadOnlyError(
+                    f"{name} is no case of this project, which is open for reading only.",
+                    "Close the project in the tab Cases to work on it, or open one of its "
+                    "cases.",
+                    project.folder,
+                ) from error
             case_id, notes = entered.case.id, entered.notes
         session = project.open_case(case_id)
         ids = [case.id for case in project.cases.select()]

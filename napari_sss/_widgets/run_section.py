@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCompleter,
-    QFormLayout,
+    QHBoxLayout,
+    QLabel,
     QLineEdit,
     QProgressBar,
     QPushButton,
@@ -21,7 +22,7 @@ from napari_sss._widgets.status import ModelPhase, PanelState, PanelStatus
 from napari_sss.engine.jobs import Progress
 
 AUTO_STYLE = (
-    "QPushButton { font-weight: 600; font-size: 14pt; min-height: 38px; border-radius: 4px; }"
+    "QPushButton { font-weight: 600; font-size: 14pt; min-height: 32px; border-radius: 4px; }"
     "QPushButton:enabled { background: #0072B2; color: white; }"
     "QPushButton:enabled:hover { background: #0086d1; }"
     "QPushButton:enabled:pressed { background: #005b8e; }"
@@ -61,24 +62,28 @@ class RunSection(QWidget):
         self.progress.setTextVisible(False)
         self.cancel = QPushButton("Cancel")
         self.cancel.clicked.connect(lambda: self.cancel_asked.emit())
+        self.progress.setFixedHeight(6)
         # The bar and the two lines below it are always there: nothing jumps when a job begins.
         self.hint = note()
         self.hint.setVisible(True)
         self.hint.setMinimumHeight(2 * self.hint.fontMetrics().height() + 8)
         self.hint.setAlignment(Qt.AlignmentFlag.AlignTop)
-        form = QFormLayout()
-        form.setContentsMargins(0, 0, 0, 0)
-        form.setSpacing(4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow("Prompts from", self.sources)
-        form.addRow("Class", self.class_name)
+        what = QHBoxLayout()
+        what.setContentsMargins(0, 0, 0, 0)
+        what.setSpacing(4)
+        for label, widget, share in (
+            ("Find", self.sources, 3),
+            ("Class", self.class_name, 2),
+        ):
+            what.addWidget(QLabel(label))
+            what.addWidget(widget, share)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(4)
-        layout.addLayout(form)
+        layout.addLayout(what)
         layout.addWidget(self.auto)
-        layout.addWidget(row(self.progress, self.cancel))
-        layout.addWidget(self.hint)
+        layout.addWidget(self.progress)
+        layout.addWidget(row(self.hint, self.cancel))
 
     @property
     def class_given(self) -> str:

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_sss._layers.scan import Scan
 from napari_sss._widgets.choices import PLANE_KEYS, Choice, window_choices
-from napari_sss._widgets.parts import WARNING_STYLE, ChoiceBox, note, row, say
+from napari_sss._widgets.parts import WARNING_STYLE, ChoiceBox, OneLine, row, say
 from napari_sss.engine.prompts.types import Plane
 from napari_sss.engine.volumes.intensity import IntensityWindow
 
@@ -48,7 +48,8 @@ class ScanSection(QWidget):
         super().__init__(parent)
         self.scans = ChoiceBox("The image to segment.")
         self.scans.activated.connect(lambda _: self.scan_chosen.emit(self.scans.currentData()))
-        self.notes = note()
+        self.notes = OneLine()
+        self.notes.setVisible(False)
         self._build_planes()
         self._build_window()
         self._build_spacing()

@@ -73,8 +73,8 @@ def test_one_click_gives_prompts_masks_and_a_table(viewer, opened, wait_until_do
     assert len(viewer.layers[BOXES].data) == len(viewer.layers[POINTS].data) == 2
     model = opened.objects.table.model()
     cells = [model.index(0, column).data() for column in range(4)]
-    # 400 voxels of 2 mm^3 are 0.8 ml.
-    assert cells == ["thing 1", "4–7", "0.8", "0.80"]
+    # 400 voxels of 2 mm^3 are 0.8 ml; slices 4 to 7 of 24 are shown upside down.
+    assert cells == ["thing 1", "16–19", "0.8", "0.80"]
     assert opened.objects.export.isEnabled()
     assert not opened.run.cancel.isEnabled()
 
@@ -87,7 +87,7 @@ def test_a_click_in_the_table_shows_the_object_and_selects_its_box(
     table = opened.objects.table
     cell = table.visualRect(table.model().index(1, 0)).center()
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell)
-    assert viewer.dims.current_step[0] == 9
+    assert viewer.dims.current_step[0] == 23 - 9
     assert viewer.layers.selection.active is viewer.layers[BOXES]
     assert viewer.layers[BOXES].selected_data == {1}
 
@@ -95,7 +95,7 @@ def test_a_click_in_the_table_shows_the_object_and_selects_its_box(
 def test_cancel_stops_and_keeps(viewer, opened, engine, qtbot, wait_until_done):
     engine.pause = 0.05
     click(opened.run.auto)
-    qtbot.waitUntil(lambda: viewer.layers[MASKS].data.any())
+    qtbot.waitUntil(lambda: MASKS in viewer.layers and viewer.layers[MASKS].data.any())
     assert opened.run.cancel.isEnabled()
     assert not opened.run.auto.isEnabled()
     assert not opened.scan.scans.isEnabled()
@@ -178,9 +178,6 @@ def test_an_oblique_scan_has_a_note(viewer, panel, add_scan):
 def test_the_exported_mask_lies_on_the_scan(
     viewer, panel, engine, tmp_path, wait_until_done, ramp, add_scan
 ):
-    from napari_sss._widgets.engine_access import TorchEngine
-
-    engine.write_mask = TorchEngine().write_mask
     volume = ramp(tmp_path / "scan.nii.gz")
     add_scan(viewer, volume)
     click(panel.run.auto)
@@ -190,8 +187,8 @@ def test_the_exported_mask_lies_on_the_scan(
     wait_until_done(panel)
     written = read_volume(path)
     assert written.grid.spacing == volume.grid.spacing
-    # Shown slices 4 to 11 are stored as 23 - 11 to 23 - 4.
-    assert np.flatnonzero(written.array.any(axis=(1, 2))).tolist() == list(range(12, 20))
+    # It is made in the file's own order: slices 4 to 11, shown as 23 - 11 to 23 - 4.
+    assert np.flatnonzero(written.array.any(axis=(1, 2))).tolist() == list(range(4, 12))
     np.testing.assert_array_equal(written.array[::-1] > 0, viewer.layers[MASKS].data > 0)
 
 

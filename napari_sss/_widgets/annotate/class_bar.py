@@ -58,6 +58,7 @@ class ClassBar(QWidget):
         self._shown = tuple(records)
         for button in self.buttons.values():
             self._row.removeWidget(button)
+            button.hide()
             button.deleteLater()
         self.buttons = {}
         for number, record in enumerate(records):

@@ -27,7 +27,7 @@ class AnnotateTab(QWidget):
         self.question = QuestionBar()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(4, 4, 4, 4)
-        layout.setSpacing(6)
+        layout.setSpacing(4)
         layout.addWidget(self.scan)
         layout.addWidget(self.run)
         layout.addWidget(self.classes)
