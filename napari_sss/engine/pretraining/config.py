@@ -41,6 +41,12 @@ class PretrainConfig(BaseModel):
     start_from: str | None = Field(
         None, description="Weights to begin with, a file; by default random ones."
     )
+    foreground_weight: float = Field(
+        5.0,
+        description="Most that an object's pixel weighs against the background's at the "
+        "beginning; at the end all weigh the same.",
+        ge=1,
+    )
     encoder_from: float = Field(
         0.0,
         description="Progress at which the image encoder begins to learn; until then it "

@@ -7,12 +7,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def mask_losses(logits: Tensor, target: Tensor) -> Tensor:
+def mask_losses(logits: Tensor, target: Tensor, foreground_weight: float = 5.0) -> Tensor:
     """Cross-entropy plus Dice of each candidate mask.
 
     Foreground and background share the cross-entropy's weight half and half, because an
-    unbalanced one collapses to empty masks where objects are small; the balance is capped
-    so that borders stay sharp where they are large.
+    unbalanced one collapses to empty masks where objects are small. A weight of w makes a
+    doubtful pixel foreground from a probability of 1 / (1 + w) on, so it is capped.
 
     Parameters
     ----------
@@ -20,6 +20,8 @@ def mask_losses(logits: Tensor, target: Tensor) -> Tensor:
         Candidate masks.
     target : (B, S, S) tensor
         Shares 0 to 1.
+    foreground_weight : float
+        The cap, 1 or more; 1 makes masks unbiased.
 
     Returns
     -------
@@ -27,7 +29,7 @@ def mask_losses(logits: Tensor, target: Tensor) -> Tensor:
     """
     target = target[:, None].expand_as(logits)
     share = target.mean(dim=(-2, -1), keepdim=True).clamp(1e-3, 1.0)
-    weight = 1.0 + target * ((1 - share) / share).clamp(1.0, 5.0).sub(1.0)
+    weight = 1.0 + target * ((1 - share) / share).clamp(1.0, foreground_weight).sub(1.0)
     entropy = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     entropy = (entropy * weight).sum(dim=(-2, -1)) / weight.sum(dim=(-2, -1))
     return 2.0 * entropy + dice_losses(logits, target)

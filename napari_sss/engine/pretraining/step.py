@@ -33,7 +33,11 @@ MEMORY_ALONE, LAST_MASK, LAST_BOX = 0.35, 0.4, 0.25
 
 
 def training_loss(
-    model: Sam2Model, batch: Batch, rng: np.random.Generator, torch_rng: torch.Generator
+    model: Sam2Model,
+    batch: Batch,
+    rng: np.random.Generator,
+    torch_rng: torch.Generator,
+    foreground_weight: float = 5.0,
 ) -> tuple[Tensor, float]:
     """The loss of one step, and the mean Dice-like IoU of its last answers.
 
@@ -45,13 +49,15 @@ def training_loss(
         Single slices (T = 1) or clips.
     rng, torch_rng
         Decide the annotator's behaviour.
+    foreground_weight : float
+        See :func:`~napari_sss.engine.pretraining.losses.mask_losses`.
     """
     clips, slices = batch.grey.shape[:2]
     features = model.encode(batch.grey.flatten(0, 1))
     targets = batch.target
     if slices == 1:
-        return _interact(model, features, targets[:, 0], rng, torch_rng)
-    return _follow(model, features, targets, clips, slices, rng, torch_rng)
+        return _interact(model, features, targets[:, 0], rng, torch_rng, foreground_weight)
+    return _follow(model, features, targets, clips, slices, rng, torch_rng, foreground_weight)
 
 
 def _interact(
@@ -60,6 +66,7 @@ def _interact(
     target: Tensor,
     rng: np.random.Generator,
     torch_rng: torch.Generator,
+    foreground_weight: float,
 ) -> tuple[Tensor, float]:
     """Prompt one slice, then correct it for a few rounds."""
     pixels = model.without_memory(features)
@@ -68,7 +75,7 @@ def _interact(
     losses: list[Tensor] = []
     for _ in range(rounds):
         decoded = model.decode(features, pixels, prompts, mask, multimask=multimask)
-        losses.append(_answer_loss(model, decoded, target))
+        losses.append(_answer_loss(model, decoded, target, foreground_weight))
         best = decoded.best()
         mask, multimask = best.logits.detach(), False
         prompts = with_correction(prompts, model.upsample(mask), target, torch_rng)
@@ -84,6 +91,7 @@ def _follow(
     slices: int,
     rng: np.random.Generator,
     torch_rng: torch.Generator,
+    foreground_weight: float,
 ) -> tuple[Tensor, float]:
     """Prompt the first slice of each clip and follow the object through the rest."""
     rows = torch.arange(clips, device=features.levels[0].device) * slices
@@ -103,12 +111,12 @@ def _follow(
             multimask = False
             pixels = model.with_memory(here, bank, index, backwards=backwards, slices=slices)
         decoded = model.decode(here, pixels, prompts, mask, multimask=multimask)
-        losses.append(_answer_loss(model, decoded, target))
+        losses.append(_answer_loss(model, decoded, target, foreground_weight))
         if step == corrected:
             mask = decoded.best().logits.detach()
             prompts = with_correction(None, model.upsample(mask), target, torch_rng)
             decoded = model.decode(here, pixels, prompts, mask)
-            losses.append(_answer_loss(model, decoded, target))
+            losses.append(_answer_loss(model, decoded, target, foreground_weight))
         best = decoded.best()
         iou = float(hard_iou(model.upsample(best.logits.detach()), target).mean())
         memory = model.remember(here, best, prompted=step in (0, corrected))
@@ -149,7 +157,9 @@ def _rough_mask(target: Tensor, rng: np.random.Generator) -> Tensor:
     return (small - rng.uniform(0.3, 0.7)) * 12.0
 
 
-def _answer_loss(model: Sam2Model, decoded: Decoded, target: Tensor) -> Tensor:
+def _answer_loss(
+    model: Sam2Model, decoded: Decoded, target: Tensor, foreground_weight: float = 5.0
+) -> Tensor:
     """Mask, IoU and presence losses of one answer.
 
     Of several candidate masks only the best is taught, so that they may come to mean
@@ -158,7 +168,7 @@ def _answer_loss(model: Sam2Model, decoded: Decoded, target: Tensor) -> Tensor:
     """
     logits = model.upsample(decoded.logits)
     present = (target > 0.5).flatten(1).any(dim=1).float()
-    per_mask = mask_losses(logits, target)
+    per_mask = mask_losses(logits, target, foreground_weight)
     best = per_mask.argmin(dim=1, keepdim=True)
     mask_loss = (per_mask.gather(1, best)[:, 0] * present).sum() / present.sum().clamp(min=1)
     iou_error = (decoded.ious - hard_iou(logits.detach(), target)).square().mean(dim=1)

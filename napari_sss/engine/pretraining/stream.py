@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import queue
 from collections.abc import Iterator
@@ -120,5 +121,18 @@ def _produce(config: PretrainConfig, first: int, worker: int, into: Any, progres
     for plan, batch in batches(config, first, worker, progress):
         # As arrays: tensors would be shared memory, which ends with this process, and it may
         # have made its last batch long before that is wanted.
-        into.put((plan, batch.grey.numpy(), batch.target.numpy()))
-    into.put(None)
+        if not _handed_over((plan, batch.grey.numpy(), batch.target.numpy()), into):
+            return
+    _handed_over(None, into)
+
+
+def _handed_over(item: Any, into: Any) -> bool:
+    """Put something into the queue, unless the training was killed: nobody reads it then."""
+    while True:
+        parent = multiprocessing.parent_process()
+        if parent is not None and not parent.is_alive():
+            into.cancel_join_thread()
+            return False
+        with contextlib.suppress(queue.Full):
+            into.put(item, timeout=POLL_SECONDS)
+            return True

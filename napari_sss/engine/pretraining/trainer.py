@@ -225,7 +225,11 @@ class Trainer:
         self.model.net.image_encoder.requires_grad_(self.progress >= self.config.encoder_from)
         with self.model.autocast():
             loss, iou = training_loss(
-                self.model, batch.to(self.model.device), self.rng, self.torch_rng
+                self.model,
+                batch.to(self.model.device),
+                self.rng,
+                self.torch_rng,
+                1 + (self.config.foreground_weight - 1) * (1 - self.progress),
             )
         self._require_finite("loss", loss)
         self.optimiser.zero_grad(set_to_none=True)

@@ -17,6 +17,7 @@ from napari_sss.engine.pretraining.stream import (
     QUEUE_LENGTH,
     BatchStream,
     Plan,
+    _handed_over,
     batches,
     plan_step,
 )
@@ -139,3 +140,25 @@ def test_a_child_that_died_is_an_error_not_a_wait(monkeypatch):
             next(iter(orphaned))
     finally:
         orphaned.close()
+
+
+@pytest.mark.parametrize("alive", [True, False])
+def test_a_child_does_not_outlive_a_training_that_was_killed(monkeypatch, alive):
+    class Full:
+        """A queue in which a place is free at the second try, if anybody still reads."""
+
+        tries = 0
+
+        def put(self, item, timeout):
+            self.tries += 1
+            if self.tries < 2:
+                raise queue.Full
+
+        def cancel_join_thread(self):
+            pass
+
+    parent = SimpleNamespace(is_alive=lambda: alive)
+    monkeypatch.setattr(stream.multiprocessing, "parent_process", lambda: parent)
+    into = Full()
+    assert _handed_over("batch", into) is alive
+    assert into.tries == (2 if alive else 0)
