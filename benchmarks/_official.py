@@ -129,21 +129,19 @@ def state_from_jpegs(predictor: Any, folder: Path, model: Sam2Model) -> Any:
 
 
 def propagated(
-    predictor: Any, state: Any, start: int, boxes: Mapping[int, Box4]
+    predictor: Any, state: Any, prompts: Mapping[int, tuple[int, Box4]]
 ) -> dict[int, NDArray[np.bool_]]:
-    """Masks (Z, H, W) of each object, from its box on one slice both ways through the stack.
+    """Masks (Z, H, W) of each object, from its box on its slice both ways through the stack.
 
-    As the package's example notebook does it: prompts, then ``propagate_in_video`` forwards
-    and in reverse, each mask thresholded at 0.
+    As the package's example notebook does it: prompts, then ``propagate_in_video`` from the
+    first prompted slice forwards and in reverse, each mask thresholded at 0.
     """
-    for number, box in boxes.items():
-        predictor.add_new_points_or_box(state, start, number, box=np.array(box, np.float32))
+    for number, (index, box) in prompts.items():
+        predictor.add_new_points_or_box(state, index, number, box=np.array(box, np.float32))
     shape = (state["num_frames"], state["video_height"], state["video_width"])
-    masks = {number: np.zeros(shape, dtype=bool) for number in boxes}
+    masks = {number: np.zeros(shape, dtype=bool) for number in prompts}
     for reverse in (False, True):
-        for index, numbers, logits in predictor.propagate_in_video(
-            state, start_frame_idx=start, reverse=reverse
-        ):
+        for index, numbers, logits in predictor.propagate_in_video(state, reverse=reverse):
             for row, number in enumerate(numbers):
                 masks[number][index] = (logits[row, 0] > 0.0).cpu().numpy()
     return masks

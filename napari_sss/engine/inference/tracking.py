@@ -68,10 +68,18 @@ class Following:
     ends : bool
         Whether a direction ends where the object does. Otherwise every slice is looked at,
         the object may come back, and slices without it are answered, too.
+    forgets : bool
+        Whether the way back begins with the prompted slices alone. SAM-2's own predictor
+        also remembers what it saw on the way there, next to the prompt.
     """
 
     reminded: bool = True
     ends: bool = True
+    forgets: bool = True
+
+
+AS_SAM2 = Following(reminded=False, ends=False, forgets=False)
+"""As SAM-2's own video predictor follows an object."""
 
 
 def decode_prompts(
@@ -147,7 +155,7 @@ def track(
         (False, range(max(start + 1, first), last + 1)),
         (True, range(min(start - 1, last), first - 1, -1)),
     ):
-        memory.forget_tracked()
+        memory.set_out()
         yield from _walk(stack, prompted, memory, walk, backwards, following.ends, check)
 
 
@@ -170,6 +178,8 @@ class _Memory:
     ) -> None:
         self._stack, self._prompted, self._guide = stack, prompted, guide
         self._reminded = following.reminded and stack.model.architecture.drawn_prompts
+        self._forgets = following.forgets
+        self._near_start: dict[int, dict[str, Any]] = {}
         self._bank = MemoryBank()
         for index in prompted.slices:
             self._bank.prompted[index] = stack.carry_on(partial(self._remembered, index))
@@ -181,9 +191,10 @@ class _Memory:
         with stack.model.inference():
             return stack.model.remember(features, prompted.slices[index].decoded, prompted=True)
 
-    def forget_tracked(self) -> None:
-        """Keep the prompted slices alone, to set out in the other direction."""
+    def set_out(self) -> None:
+        """Begin a direction: forget what was tracked in the other one, but for the nearest."""
         self._bank.tracked.clear()
+        self._bank.tracked.update(self._near_start)
 
     def answer(
         self, index: int, *, backwards: bool, before: SliceAnswer | None = None
@@ -220,6 +231,9 @@ class _Memory:
             known[index] = model.remember(
                 features, found.decoded, prompted=correction is not None
             )
+        start = next(iter(self._prompted.slices))
+        if not self._forgets and abs(index - start) <= model.memory_reach:
+            self._near_start[index] = known[index]
         self._bank.forget_beyond(index, model.memory_reach)
         return found.answer
 
