@@ -52,10 +52,20 @@ class Interactive:
         The volume's slices for the model.
     cache : FeatureCache, optional
         Where encoded slices are kept from one session to the next.
+    content : str
+        The volume's :func:`content_hash`, where it is known.
+
+    Attributes
+    ----------
+    content : str
+        The same, once it is known; else "".
     """
 
-    def __init__(self, stacks: Stacks, cache: FeatureCache | None = None) -> None:
+    def __init__(
+        self, stacks: Stacks, cache: FeatureCache | None = None, content: str = ""
+    ) -> None:
         self.stacks = stacks
+        self.content = content
         self._cache = cache
         self._turns: dict[Plane, Turns] = {}
         self._ahead: dict[Plane, EncodeAhead] = {}
@@ -109,10 +119,9 @@ class Interactive:
             Told how many slices are ready; a request to cancel breaks the step off.
         """
         if self._cache is not None:
-            content = content_hash(self.stacks.volume, control.check)
-            self.stacks.keep_in(
-                self._cache.entry(content, self.stacks.model, self.stacks.window)
-            )
+            stacks = self.stacks
+            self.content = self.content or content_hash(stacks.volume, control.check)
+            stacks.keep_in(self._cache.entry(self.content, stacks.model, stacks.window))
             self._cache = None
         return self._of(self._plane).step(control)
 

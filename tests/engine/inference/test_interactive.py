@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from napari_sss.engine.errors import Cancelled
+from napari_sss.engine.inference import interactive
 from napari_sss.engine.inference.crops import CropFrame
 from napari_sss.engine.inference.feature_cache import FeatureCache
 from napari_sss.engine.inference.interactive import Interactive
@@ -25,18 +26,18 @@ def stacks(volume, window, model):
     return Stacks(volume, window, model)
 
 
-def encode_all(interactive):
+def encode_all(at_work):
     for _ in range(100):
-        if not interactive.step(JobControl()):
+        if not at_work.step(JobControl()):
             return
     raise AssertionError("it never ends")
 
 
 def test_an_encoded_slice_is_answered_at_first_sight_and_then_close_up(stacks, truth, full):
-    interactive = Interactive(stacks)
-    interactive.look_at(Plane.AXIAL, 5)
-    interactive.step(JobControl())
-    first, final = interactive.answers(CLICK)
+    at_work = Interactive(stacks)
+    at_work.look_at(Plane.AXIAL, 5)
+    at_work.step(JobControl())
+    first, final = at_work.answers(CLICK)
     assert (first.provisional, final.provisional) == (True, False)
     shape = truth.shape[1:]
     assert full(first.answer, shape)[27, 38]
@@ -52,31 +53,31 @@ def test_a_slice_that_is_not_encoded_is_answered_once(stacks):
 
 
 def test_a_correction_and_a_box_are_answered_once(stacks):
-    interactive = Interactive(stacks)
-    encode_all(interactive)
-    list(interactive.answers(CLICK))
+    at_work = Interactive(stacks)
+    encode_all(at_work)
+    list(at_work.answers(CLICK))
     further = SlicePrompt(5, points=(*CLICK.points, Point(33, 23, positive=False)))
-    assert [a.provisional for a in interactive.answers(further)] == [False]
+    assert [a.provisional for a in at_work.answers(further)] == [False]
     boxed = SlicePrompt(6, box=Box(30, 20, 46, 34))
-    assert [a.provisional for a in interactive.answers(boxed)] == [False]
+    assert [a.provisional for a in at_work.answers(boxed)] == [False]
 
 
 def test_a_doubtful_first_sight_is_not_shown(stacks, seer, model):
-    interactive = Interactive(stacks)
-    encode_all(interactive)
+    at_work = Interactive(stacks)
+    encode_all(at_work)
     seer.sureness = 0.3
-    assert [a.provisional for a in interactive.answers(CLICK)] == [False]
+    assert [a.provisional for a in at_work.answers(CLICK)] == [False]
 
 
 def test_cancelled_between_first_sight_and_close_up(stacks, seer):
-    interactive = Interactive(stacks)
-    encode_all(interactive)
+    at_work = Interactive(stacks)
+    encode_all(at_work)
     encoded = len(seer.encoded)
 
     def check():
         raise Cancelled
 
-    answers = interactive.answers(CLICK, check=check)
+    answers = at_work.answers(CLICK, check=check)
     assert next(answers).provisional
     with pytest.raises(Cancelled):
         next(answers)
@@ -84,11 +85,11 @@ def test_cancelled_between_first_sight_and_close_up(stacks, seer):
 
 
 def test_after_an_answer_its_crop_is_encoded_on_the_neighbours(stacks):
-    interactive = Interactive(stacks)
-    encode_all(interactive)
-    interactive.look_at(Plane.AXIAL, 5)
-    list(interactive.answers(CLICK))
-    encode_all(interactive)
+    at_work = Interactive(stacks)
+    encode_all(at_work)
+    at_work.look_at(Plane.AXIAL, 5)
+    list(at_work.answers(CLICK))
+    encode_all(at_work)
     stack = stacks.of(Plane.AXIAL)
     whole = CropFrame.whole(stack.shape, stack.spacing)
     crops = {crop for (crop, _, _) in stack._features}
@@ -97,9 +98,9 @@ def test_after_an_answer_its_crop_is_encoded_on_the_neighbours(stacks):
 
 
 def test_the_plane_in_view_is_what_is_encoded(stacks):
-    interactive = Interactive(stacks)
-    interactive.look_at(Plane.CORONAL, 3)
-    interactive.step(JobControl())
+    at_work = Interactive(stacks)
+    at_work.look_at(Plane.CORONAL, 3)
+    at_work.step(JobControl())
     assert not stacks.of(Plane.AXIAL)._features
     assert len(stacks.of(Plane.CORONAL)._features) == 1
 
@@ -107,8 +108,8 @@ def test_the_plane_in_view_is_what_is_encoded(stacks):
 def test_a_volume_that_was_open_before_is_not_encoded_again(
     volume, window, model, seer, tmp_path
 ):
-    interactive = Interactive(Stacks(volume, window, model), FeatureCache(tmp_path))
-    encode_all(interactive)
+    at_work = Interactive(Stacks(volume, window, model), FeatureCache(tmp_path))
+    encode_all(at_work)
     assert sum(seer.encoded) == 12
     seer.encoded.clear()
     later = Interactive(Stacks(volume, window, model), FeatureCache(tmp_path))
@@ -122,9 +123,9 @@ def test_a_volume_that_was_open_before_is_not_encoded_again(
 def test_what_was_encoded_before_the_cache_was_open_is_kept_too(
     volume, window, model, seer, tmp_path
 ):
-    interactive = Interactive(Stacks(volume, window, model), FeatureCache(tmp_path))
-    list(interactive.answers(SlicePrompt(5, box=Box(30, 20, 46, 34))))
-    encode_all(interactive)
+    at_work = Interactive(Stacks(volume, window, model), FeatureCache(tmp_path))
+    list(at_work.answers(SlicePrompt(5, box=Box(30, 20, 46, 34))))
+    encode_all(at_work)
     seer.encoded.clear()
     later = Interactive(Stacks(volume, window, model), FeatureCache(tmp_path))
     later.step(JobControl())
@@ -140,3 +141,18 @@ def test_answers_are_the_same_warm_and_cold(volume, window, model, tmp_path):
     warm.step(JobControl())
     *_, other = warm.answers(CLICK)
     assert np.array_equal(one.answer.probability, other.answer.probability)
+
+
+def test_a_volume_seen_through_another_window_is_not_read_again_for_its_hash(
+    volume, window, model, tmp_path, monkeypatch
+):
+    one = Interactive(Stacks(volume, window, model), FeatureCache(tmp_path))
+    one.step(JobControl())
+
+    def read(*_):
+        raise AssertionError("it is known already")
+
+    monkeypatch.setattr(interactive, "content_hash", read)
+    other = Interactive(Stacks(volume, window, model), FeatureCache(tmp_path), one.content)
+    other.step(JobControl())
+    assert other.content == one.content
