@@ -245,11 +245,14 @@ class TorchEngine:
         from napari_sss.engine.inference.interactive import Interactive
         from napari_sss.engine.inference.segment import Stacks
 
-        self._open = None
+        former, self._open = self._open, None
+        same = former is not None and former.volume.array is volume.array
+        content = former.interactive.content if former is not None and same else ""
+        del former  # its features go before those of the next one come
         stacks = Stacks(_in_memory(volume), window, model)
         stacks.tell = tell
         cache = FeatureCache() if self._keep_features else None
-        self._open = _OpenVolume(volume, Interactive(stacks, cache))
+        self._open = _OpenVolume(volume, Interactive(stacks, cache, content))
         return self._open
 
     def _encoded(
