@@ -98,6 +98,7 @@ class CasesTab(QWidget):
             "was closed."
         )
         self.add = QPushButton("Add")
+        self.add.setMinimumWidth(60)
         self.add_menu = self._menu(
             ("Files …", ADD_FILES_TIP, self._ask_for_files),
             ("Folder …", ADD_FOLDER_TIP, self._ask_for_folder),
