@@ -504,6 +504,8 @@ def _inventory(store: ModelStore) -> Inventory:
     """What a store holds; called in a worker."""
     listing = store.listing()
     try:
-        return Inventory(listing, store.active, store.previous, has_history=bool(store.history))
+        active, over = store.active, store.passed_over
+        problem = f"The model {over} that was used last is damaged or gone." if over else ""
+        return Inventory(listing, active, store.previous, problem, bool(store.history))
     except SSSError as error:
         return Inventory(listing, problem=str(error))

@@ -46,6 +46,7 @@ RARELY = 10
 """Looks of which only one reads the disk, while nothing is under way."""
 
 NO_PROJECT = "Open or create a project in the Cases tab first."
+EMPTY = "This project has no cases yet: add scans in the Cases tab."
 NO_CASES = "Every case has been worked on already: there is nothing to pre-label."
 NEEDS_PRESET = "The model in use knows no classes: choose the tissue to look for."
 UNDER_WAY = "It is under way."
@@ -112,6 +113,7 @@ class _Look:
     status: PoolStatus
     entered: Entered
     ranking: Ranking | None
+    cases: int
     open_cases: int
     slices: tuple[SuggestedSlice, ...]
 
@@ -167,6 +169,8 @@ class PoolController:
             why_not_label = NO_CASES
         elif not why_not and not knows and self.preset is None:
             why_not_label = NEEDS_PRESET
+        if not why_not and seen is not None and not seen.cases:
+            why_not = why_not_label = EMPTY
         fraction = None if status.state is None else status.state.fraction
         return PoolShown(
             _line(status, self._starting),
@@ -417,7 +421,7 @@ def _look(project: Project, case_id: int | None, control: JobControl) -> _Look:
     status = background.status(project.folder)
     if status.state is not None and not status.running:
         status = replace(status, state=replace(status.state, gives_way=False))
-    return _Look(status, entered, ranking, untouched, slices)
+    return _Look(status, entered, ranking, len(cases), untouched, slices)
 
 
 def _line(status: PoolStatus, starting: bool) -> str:

@@ -13,7 +13,9 @@ from qtpy.QtWidgets import (
     QMessageBox,
     QProgressBar,
     QPushButton,
+    QSizePolicy,
     QSplitter,
+    QStackedWidget,
     QVBoxLayout,
     QWidget,
 )
@@ -24,7 +26,7 @@ from napari_sss._widgets.models.controller import ModelsController, ModelsStatus
 from napari_sss._widgets.models.details import DetailsPane
 from napari_sss._widgets.models.pool_controller import PoolController
 from napari_sss._widgets.models.pool_section import PoolSection
-from napari_sss._widgets.models.rows import Deed, ModelRow
+from napari_sss._widgets.models.rows import Deed, ModelRow, Section
 from napari_sss._widgets.models.tree import ModelTree
 from napari_sss._widgets.parts import WARNING_STYLE, note, row, say
 from napari_sss._widgets.project_room import ProjectRoom
@@ -138,11 +140,18 @@ class ModelsTab(QWidget):
         layout.addWidget(self.empty)
         layout.addWidget(split, 1)
         layout.addWidget(row(self.activate, self.roll_back, stretch=None))
-        layout.addWidget(row(self.rename, self.export, self.delete, stretch=None))
-        layout.addWidget(row(self.take_in, self.download, self.verify, stretch=None))
+        layout.addWidget(self._deeds())
         self.transfer = row(self.progress, self.cancel)
         layout.addWidget(self.doing)
         layout.addWidget(self.transfer)
+
+    def _deeds(self) -> QWidget:
+        """What can be done with a model: other things with SAM-2's than with the project's."""
+        self.deeds = QStackedWidget()
+        self.deeds.addWidget(row(self.rename, self.export, self.delete, stretch=None))
+        self.deeds.addWidget(row(self.download, self.verify, stretch=None))
+        self.deeds.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Fixed)
+        return row(self.deeds, self.take_in)
 
     def _connect(self, room: ProjectRoom) -> None:
         controller = self.controller
@@ -211,6 +220,8 @@ class ModelsTab(QWidget):
     def _show_selected(self) -> None:
         chosen = self._row()
         self.details.show_row(chosen, CHOOSE)
+        own = chosen is None or chosen.section is Section.PROJECT
+        self.deeds.setCurrentIndex(0 if own else 1)
         for deed, button in (
             (Deed.ACTIVATE, self.activate),
             (Deed.RENAME, self.rename),

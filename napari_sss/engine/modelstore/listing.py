@@ -12,7 +12,6 @@ from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.models.registry import model_names
 from napari_sss.engine.modelstore.adoptions import Adoption, StoreState, read_state
 from napari_sss.engine.modelstore.card import (
-    CARD_NAME,
     StoredModel,
     card_json,
     read_stored_card,
@@ -141,6 +140,12 @@ class ModelShelf:
         return stack[-2] if len(stack) > 1 else None
 
     @property
+    def passed_over(self) -> str:
+        """The model that should be used and cannot, for it is damaged or gone; else ""."""
+        wanted = read_state(self.folder).stack(lambda _: True)[-1]
+        return "" if self._usable(wanted) else wanted
+
+    @property
     def history(self) -> tuple[Adoption, ...]:
         """Everything that was activated and rolled back, the oldest first."""
         return read_state(self.folder).log
@@ -156,10 +161,17 @@ class ModelShelf:
     def _stack(self, state: StoreState | None = None) -> tuple[str, ...]:
         state = read_state(self.folder) if state is None else state
 
-        def exists(model: str) -> bool:
-            return model in model_names() or (self.folder / model / CARD_NAME).is_file()
+        return state.stack(self._usable)
 
-        return state.stack(exists)
+    def _usable(self, model: str) -> bool:
+        """Whether a model is there and, by its card and its files' sizes, whole."""
+        if model in model_names():
+            return True
+        try:
+            self.get(model)
+        except ModelError:
+            return False
+        return True
 
 
 def _stored(folder: Path) -> StoredModel:

@@ -142,6 +142,20 @@ def test_a_damaged_model_is_listed_with_the_reason_and_can_be_deleted(opened, ma
     assert set(row.why_not) == set(Deed) - {Deed.DELETE}
 
 
+def test_a_model_in_use_that_was_damaged_is_told_when_the_project_is_opened(
+    opened, make_run, tmp_path
+):
+    model = opened.store.adopt(make_run("a"))
+    opened.settle()
+    first = opened.store.project
+    opened.open_project(tmp_path / "another")
+    (model.folder / "model.safetensors").unlink()
+    opened.room.open(first)
+    opened.settle()
+    assert opened.choice.status.name == "embedded"
+    assert "m0001 that was used last is damaged" in opened.controller.status.problem
+
+
 def test_export_tells_where_it_is_and_a_foreign_file_is_refused(opened, make_run, tmp_path):
     model = opened.store.add(make_run("a"), name="Heart")
     opened.controller.refresh()

@@ -9,7 +9,12 @@ import pytest
 
 from napari_sss._widgets.models import pool_controller
 from napari_sss._widgets.models.joining import in_view
-from napari_sss._widgets.models.pool_controller import NEEDS_PRESET, NO_CASES, NO_PROJECT
+from napari_sss._widgets.models.pool_controller import (
+    EMPTY,
+    NEEDS_PRESET,
+    NO_CASES,
+    NO_PROJECT,
+)
 from napari_sss.engine.background import job as background
 from napari_sss.engine.background.job import PoolJob
 from napari_sss.engine.background.results import CaseResult, FoundObject, make_current
@@ -99,6 +104,13 @@ def test_a_trained_model_finds_its_classes_by_itself(pooled, make_run):
         True,
     )
     assert job["run"].endswith("run-a")
+
+
+def test_a_project_without_cases_says_so(opened):
+    opened.pool.look()
+    opened.settle()
+    assert opened.pool.shown.why_not_rank == EMPTY
+    assert opened.pool.shown.why_not_prelabel == EMPTY
 
 
 def test_with_every_case_worked_on_there_is_nothing_to_do(pooled):

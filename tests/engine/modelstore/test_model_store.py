@@ -282,3 +282,13 @@ def test_looking_imports_no_torch(store, make_run):
     )
     done = subprocess.run([sys.executable, "-c", code, str(store.project)], check=False)
     assert done.returncode == 0
+
+
+def test_a_damaged_model_is_passed_over_and_named(store, make_run):
+    a, b = store.adopt(make_run("a")), store.adopt(make_run("b"))
+    (b.folder / WEIGHTS).unlink()
+    assert (store.active, store.previous) == (a.id, "embedded")
+    assert store.passed_over == b.id
+    store.activate("embedded")
+    assert store.passed_over == ""
+    assert store.previous == a.id
