@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-import cc3d
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
@@ -178,12 +177,12 @@ def label_slices(
             control.check()
         values = np.ascontiguousarray(plane if threshold is None else plane >= threshold)
         nodes = label_components(values, 4 if connectivity == 6 else 8)
-        table = cc3d.statistics(nodes, no_slice_conversion=True)
+        node_areas, boxes = _measured(nodes)
         if below is not None:
             links.append(_touching(labels[-1], below, nodes, values, connectivity))
         labels.append(nodes)
-        areas.append(table["voxel_counts"][1:].astype(np.int64))
-        node_bounds.append(table["bounding_boxes"][1:].astype(np.int64).reshape(-1, 2, 2))
+        areas.append(node_areas)
+        node_bounds.append(boxes)
         below = values
     node_start = np.concatenate([[0], np.cumsum([*map(len, areas)])])
     edges = [pair + node_start[z : z + 2] for z, pair in enumerate(links)]
@@ -193,13 +192,40 @@ def label_slices(
         np.concatenate([np.zeros((0, 2), dtype=np.int64), *edges]),
         np.concatenate([[0], np.cumsum([*map(len, links), 0])]),
     )
-    inclusive = np.concatenate(node_bounds)
     return LabelledSlices(
         (bounds[0].start, bounds[1].start, bounds[2].start),
         labels,
-        inclusive + np.array([0, 1]),
+        np.concatenate(node_bounds),
         graph,
     )
+
+
+def _measured(nodes: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Areas (n,) and bounds (n, 2, 2), first and one past the last, of a slice's n nodes.
+
+    They follow from the runs of equal labels along the rows, of which there are few: five
+    times as fast as looking at every voxel.
+    """
+    height, width = nodes.shape
+    flat = np.zeros((height, width + 1), dtype=nodes.dtype)  # no run goes on in the next row
+    flat[:, :width] = nodes
+    flat = flat.ravel()
+    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    starts, stops = np.concatenate([[0], changes]), np.concatenate([changes, [flat.size]])
+    inside = flat[starts] > 0
+    starts, stops = starts[inside], stops[inside]
+    node = flat[starts].astype(np.int64) - 1
+    count = int(node.max()) + 1 if node.size else 0
+    rows, columns = np.divmod(starts, width + 1)
+    areas = np.bincount(node, weights=stops - starts, minlength=count).astype(np.int64)
+    boxes = np.zeros((count, 2, 2), dtype=np.int64)
+    boxes[:, :, 0] = nodes.size
+    for axis, (first, end) in enumerate(
+        ((rows, rows + 1), (columns, columns + stops - starts))
+    ):
+        np.minimum.at(boxes[:, axis, 0], node, first)
+        np.maximum.at(boxes[:, axis, 1], node, end)
+    return areas, boxes
 
 
 def _foreground_bounds(
@@ -240,8 +266,9 @@ def _touching(
         covered &= lower_values == upper_values
     found = [_distinct_pairs(lower[covered], upper[covered])]
     if connectivity != 6:
-        rows, columns = np.nonzero((lower > 0) & ~covered)
         height, width = lower.shape
+        # Several times as fast as np.nonzero of two axes.
+        rows, columns = np.divmod(np.flatnonzero((lower > 0) & ~covered), width)
         for dy, dx in _neighbour_offsets(connectivity):
             y, x = rows + dy, columns + dx
             inside = (y >= 0) & (y < height) & (x >= 0) & (x < width)
@@ -256,11 +283,12 @@ def _touching(
 
 def _distinct_pairs(first: NDArray[Any], second: NDArray[Any]) -> NDArray[np.int64]:
     """The distinct pairs of two lists, each as ``first * 2**32 + second``."""
-    pairs = first.astype(np.int64) << 32 | second.astype(np.int64)
-    if not len(pairs):
-        return pairs
+    if not len(first):
+        return np.zeros(0, dtype=np.int64)
     # Along a row the pair rarely changes: dropping repeats first spares the sort its work.
-    return np.unique(pairs[np.concatenate([[True], pairs[1:] != pairs[:-1]])])
+    changes = (first[1:] != first[:-1]) | (second[1:] != second[:-1])
+    kept = np.concatenate([[0], np.flatnonzero(changes) + 1])
+    return np.unique(first[kept].astype(np.int64) << 32 | second[kept].astype(np.int64))
 
 
 def _neighbour_offsets(connectivity: Connectivity) -> list[tuple[int, int]]:
