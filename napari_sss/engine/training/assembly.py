@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
+from napari_sss.engine.errors import InputError
 from napari_sss.engine.models.loading import load_model
 from napari_sss.engine.models.sam2_model import Features, Sam2Model
 from napari_sss.engine.models.sss.focus import CONTEXT, Focus
 from napari_sss.engine.models.sss.segmenter import Segmenter, SegmenterConfig, Tuning
 from napari_sss.engine.prompts.pcsw import PcswConfig
 from napari_sss.engine.training.config import TrainConfig
-from napari_sss.engine.training.data.cases import CaseLists
+from napari_sss.engine.training.data.cases import Case, CaseLists
 from napari_sss.engine.training.data.feature_cache import FeatureCache
+from napari_sss.engine.training.data.preparing import read_case_volume
 from napari_sss.engine.training.data.sampling import SliceSampler
 from napari_sss.engine.training.data.store import (
     CaseStore,
@@ -40,6 +44,7 @@ MOST_OBJECTS = 8  # of a class in a volume; a young head finds many that are non
 _SURVEYED = 256  # side of the squares in which regions are looked for
 _MOST_STORED = 2.5  # times the side of the views
 _SMALL = 12_000_000  # parameters; an encoder of so few can be tuned on a CPU
+_TURN_OF_CT, _TURN = 30.0, 90.0  # degrees
 _CPU_SIDE_SMALL, _CPU_SIDE = 128, 256
 # Bytes for each parameter that learns: weight, gradient, two moments, and the teacher's copy.
 _BYTES_PER_PARAMETER = 20
@@ -130,7 +135,7 @@ def assemble(config: TrainConfig, cases: CaseLists) -> Assembled:
     maker = _NetworkMaker(config, runtime, side, len(preparation.classes), mode)
     limits = WarpRange(
         config.flips == "on",
-        config.turn,
+        _largest_turn(config, cases.labelled),
         config.zoom,
         bend=config.bend,
         focus=focus,
@@ -236,6 +241,17 @@ def pcsw_rules(config: TrainConfig) -> PcswConfig:
             "max_objects": MOST_OBJECTS,
         }
     )
+
+
+def _largest_turn(config: TrainConfig, labelled: Sequence[Case]) -> float:
+    """How far views are turned, degrees; by what kind of scan the first readable one is."""
+    if config.turn is not None:
+        return config.turn
+    for case in labelled:
+        # What cannot be read is named, or refused, where all cases are read.
+        with contextlib.suppress(InputError):
+            return _TURN_OF_CT if read_case_volume(case).modality == "CT" else _TURN
+    return _TURN
 
 
 class _NetworkMaker:

@@ -113,7 +113,16 @@ class TrainConfig(BaseModel):
         title="Strong labelled views",
         description="Share of the labelled slices whose intensities are perturbed as well.",
     )
-    turn: float = Field(30.0, ge=0, le=180, title="Turn", description="Largest, degrees.")
+    turn: float | None = Field(
+        None,
+        ge=0,
+        le=180,
+        title="Turn",
+        description=(
+            "Largest turn of a view, degrees; by default 30 for CT, where patients lie alike, "
+            "and 90 for the rest: short-axis slices of hearts differ by that much."
+        ),
+    )
     batch: int = Field(8, ge=1, title="Batch", description="Labelled slices per step.")
     unlabelled_batch: int = Field(
         4, ge=1, title="Unlabelled batch", description="Unlabelled slices per step."

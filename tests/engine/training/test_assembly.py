@@ -39,6 +39,20 @@ def test_scans_in_canonical_axes_are_not_flipped_unasked(settings, cases, flips,
     assert assemble(config, cases).views.limits.flips is flipped
 
 
+@pytest.mark.parametrize(
+    ("modality", "asked", "turn"), [("CT", None, 30.0), ("MR", None, 90.0), ("CT", 5.0, 5.0)]
+)
+def test_views_are_turned_as_far_as_such_scans_lie_apart(
+    settings, cases, monkeypatch, modality, asked, turn
+):
+    monkeypatch.setattr(
+        "napari_sss.engine.training.assembly.read_case_volume",
+        lambda case: SimpleNamespace(modality=modality),
+    )
+    config = settings(strategy="supervised", mode="full", turn=asked)
+    assert assemble(config, cases).views.limits.turn == turn
+
+
 def test_pcsws_rules(settings):
     own, paper = pcsw_rules(settings(tau=0.7)), pcsw_rules(settings(prompt_objects="one"))
     assert (own.objects, own.tau, own.fallback) == ("all", 0.7, "none")
