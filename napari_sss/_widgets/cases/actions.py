@@ -6,6 +6,7 @@ The disk is touched in workers only; what has changed is told through the catalo
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,30 @@ class CaseActions:
             ),
         )
 
+    def why_no_frames(self, case_ids: Sequence[int]) -> str:
+        """Why no other frames of the chosen case's file can be added; "" where they can."""
+        case = self._catalogue.case(case_ids[0]) if len(case_ids) == 1 else None
+        if case is None or case.reading.frame is None:
+            return "Select a case whose file holds several frames."
+        return self.why_not_write
+
+    def add_frames(self, case_id: int) -> None:
+        """Add the other frames of a case's file, each as a case of its own."""
+        project = self._writable()
+        if project is None:
+            return
+
+        def run(control: JobControl, post: Post) -> Added:
+            return add_frames(project, case_id, control, post)
+
+        self._tasks.start(
+            "Adding frames",
+            run,
+            self._added,
+            on_event=lambda case: self._catalogue.refresh([case.id]),
+            on_cancelled=self._catalogue.refresh,
+        )
+
     def open_case(self, case_id: int) -> None:
         """Open a case for work, if its scan is there and unchanged; else say what to do."""
         project = self._room.project
@@ -191,6 +216,7 @@ class CaseActions:
 
         def done(case: Case) -> None:
             self._catalogue.set_trouble(case_id, None)
+            self._catalogue.rescanned.emit(case_id)
             self._catalogue.refresh([case_id])
             self._tasks.tell(
                 Severity.INFO,
@@ -243,6 +269,24 @@ class CaseActions:
         self.check_scans()
 
 
+def add_frames(project: Project, case_id: int, control: JobControl, post: Post) -> Added:
+    """Add the frames of a case's file that are not in the project yet."""
+    from napari_sss.engine.volumes.contents import contents_of
+
+    case = project.cases.get(case_id)
+    path = project.cases.locate(case_id, control)
+    uid = case.reading.series_uid
+    wanted = [c for c in contents_of(path) if c.series_uid is None or c.series_uid == uid]
+    added: list[Case] = []
+    for number, content in enumerate(wanted):
+        control.report("adding", number, len(wanted))
+        reading = replace(case.reading, frame=content.frame)
+        if content.frame != case.reading.frame:
+            found = project.cases.add([path], reading, JobControl(), post)
+            added += found.cases
+    return Added(tuple(added))
+
+
 def trouble_of(error: Exception) -> Trouble | None:
     """What an error says of a scan, or None."""
     if isinstance(error, CaseMissingError):
@@ -254,6 +298,12 @@ def added_text(added: Added) -> str:
     """What came of adding, with the first reasons for what was not added."""
     count = len(added.cases)
     text = f"Added {count} {'case' if count == 1 else 'cases'}."
+    frames = [case.name for case in added.cases if case.reading.frame == 0]
+    if frames:
+        text += (
+            f" Of {', '.join(frames[:_MOST_REASONS])}{' …' if frames[_MOST_REASONS:] else ''} "
+            "the first frame was added; right-click for the others."
+        )
     if not added.skipped:
         return text
     reasons = [f"{path.name}: {reason}" for path, reason in added.skipped[:_MOST_REASONS]]

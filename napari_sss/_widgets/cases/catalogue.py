@@ -41,6 +41,8 @@ class Catalogue:
     """The lines are others, or say something else."""
     project_changed = Signal()
     """They are those of another project."""
+    rescanned = Signal(int)
+    """A case's scan is another one now, and so is its picture."""
     noticed = Signal(Notice)
 
     def __init__(self, room: ProjectRoom, worker: Worker) -> None:

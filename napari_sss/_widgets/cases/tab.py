@@ -42,6 +42,8 @@ from napari_sss._widgets.worker import Mailbox, Worker
 
 SCAN_FILTER = "Scans (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm);;All files (*)"
 
+FRAMES = "Add its other frames"
+FRAMES_TIP = "Make a case of each frame of this 4-D file that is not in the project yet."
 ADD_TIP = "Add scans to the project: files, or all scans of a folder. Or drop them here."
 ACT_PAUSE_MS = 700
 """Milliseconds after an act before the line of the case at work is read again."""
@@ -145,6 +147,7 @@ class CasesTab(QWidget):
     def _connect(self) -> None:
         self.catalogue.changed.connect(self._show_rows)
         self.catalogue.project_changed.connect(self._show_project)
+        self.catalogue.rescanned.connect(self.list.rows.thumbnails.forget)
         for source in (self.catalogue, self.tasks):
             source.noticed.connect(_show_notice)
         self.tasks.changed.connect(self._show_task)
@@ -295,14 +298,17 @@ class CasesTab(QWidget):
         self.task_bar.show_status(status)
 
     def _show_menu(self, place: QPoint) -> None:
-        if not self.list.chosen():
+        ids = [case.id for case in self.list.chosen()]
+        if not ids:
             return
         menu = self._menu(
             (self.open.text(), self.open.toolTip(), self._open_chosen),
             (self.remove.text(), self.remove.toolTip(), self._ask_to_remove),
+            (FRAMES, FRAMES_TIP, lambda: self.actions_.add_frames(ids[0])),
         )
-        for entry, button in zip(menu.actions(), (self.open, self.remove), strict=True):
+        for entry, button in zip(menu.actions(), (self.open, self.remove), strict=False):
             entry.setEnabled(button.isEnabled())
+        menu.actions()[-1].setVisible(not self.actions_.why_no_frames(ids))
         menu.addMenu(self.menu)
         menu.aboutToHide.connect(menu.deleteLater)
         menu.popup(place)

@@ -81,6 +81,36 @@ class TestProjects:
         assert desk.room.project is None
 
 
+class TestAwkwardFolders:
+    def test_one_that_may_not_be_written_opens_for_reading(self, desk, folder, monkeypatch):
+        from napari_sss.engine.project import opening
+
+        def refuse(path, mode):
+            raise SaveError(
+                f"{path} cannot be written: readonly database.", "Make it writable."
+            )
+
+        monkeypatch.setattr(opening, "open_writable", refuse)
+        desk.open(folder)
+        assert desk.names == ["a", "b", "c", "d"]
+        assert "its folder cannot be written" in desk.actions.why_not_write
+        assert any("open for reading only" in text for text in desk.said)
+
+    def test_on_a_share_work_goes_on_without_wal(self, desk, folder, make_scan, monkeypatch):
+        from napari_sss.engine.project import opening
+
+        monkeypatch.setattr(opening, "is_network_folder", lambda folder: True)
+        desk.open(folder)
+        desk.actions.add([make_scan("x.nrrd", 9)])
+        desk.settle()
+        assert desk.names == ["a", "b", "c", "d", "x"]
+        assert not (folder / "project.db-wal").exists()
+        assert (folder / "project.owner").exists()
+        desk.actions.close()
+        desk.settle()
+        assert not (folder / "project.owner").exists()
+
+
 class TestTwoViewers:
     def test_the_second_reads_sees_the_work_and_takes_over_when_asked(
         self, desk, second_desk, folder
@@ -151,6 +181,25 @@ class TestAdding:
         assert any("of 5" in line for line in lines)
         assert desk.said[-1].startswith("Added 4 cases. Left out 1:\nbroken.nii.gz: ")
         assert not desk.tasks.status.running
+
+    def test_frames_of_a_file_become_cases_when_asked(self, desk, folder, tmp_path):
+        desk.open(folder)
+        frames = np.random.default_rng(3).integers(0, 9, (3, 2, 4, 5)).astype(np.int16)
+        path = tmp_path / "moving.nii.gz"
+        sitk.WriteImage(sitk.JoinSeries([sitk.GetImageFromArray(f) for f in frames]), str(path))
+        desk.actions.add([path])
+        desk.settle()
+        assert "Of moving the first frame was added" in desk.said[-1]
+        assert "several frames" in desk.actions.why_no_frames([1])
+        assert desk.actions.why_no_frames([5]) == ""
+        desk.actions.add_frames(5)
+        desk.settle()
+        assert desk.names[4:] == ["moving", "moving (2)", "moving (3)"]
+        for case_id, frame in zip((5, 6, 7), frames, strict=True):
+            assert np.array_equal(desk.room.project.cases.read(case_id).array, frame)
+        desk.actions.add_frames(6)
+        desk.settle()
+        assert len(desk.names) == 7
 
     def test_a_cancel_keeps_what_was_added(self, desk, folder, make_scan, monkeypatch):
         desk.open(folder)
