@@ -294,8 +294,17 @@ def suggested_only(state: AnnotationState) -> tuple[int, ...]:
 
 
 def colours_of(state: AnnotationState) -> Mapping[int, str]:
-    """The colour of each object: its class's."""
-    return {
-        object_id: classes.resolved(state.classes, record.class_id).colour
-        for object_id, record in list(state.objects.items())
-    }
+    """The colour of each object: its class's, lighter for every other one of a class."""
+    counts: dict[int, int] = {}
+    colours = {}
+    for object_id, record in sorted(dict(state.objects).items()):
+        of_class = classes.resolved(state.classes, record.class_id)
+        counts[of_class.id] = counts.get(of_class.id, -1) + 1
+        colours[object_id] = lighter(of_class.colour, 0.3 * (counts[of_class.id] % 3))
+    return colours
+
+
+def lighter(colour: str, share: float) -> str:
+    """A colour (``"#rrggbb"``) with a share of white, 0 to 1."""
+    parts = [int(colour[k : k + 2], 16) for k in (1, 3, 5)]
+    return "#" + "".join(f"{round(v + (255 - v) * share):02x}" for v in parts)

@@ -102,7 +102,8 @@ class ObjectsSection(QWidget):
         self.doubt = _button("Doubt", self.doubt_asked.emit)
         self.more = QPushButton("More")
         self.export = _button("Export", self.export_asked.emit)
-        for button in (self.undo, self.redo, self.doubt, self.more, self.export):
+        narrow = (self.undo, self.redo, self.doubt, self.more, self.export)
+        for button in (*narrow, self.accept_slice, self.accept_object, self.accept_case):
             button.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
             button.setStyleSheet("QPushButton { padding: 4px 2px; }")
         self.remove = QPushButton("Remove", self)

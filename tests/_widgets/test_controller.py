@@ -90,9 +90,10 @@ def test_auto_prompt_shows_prompts_enters_masks_and_fills_the_table(bench):
     assert bench.controller.status.progress is None
     assert bench.notices == []
     assert bench.scene.redrawn
-    # The class was added by the same step, and colours the objects.
-    assert first.class_name == "thing"
-    assert bench.scene.colours == {1: first.colour, 2: first.colour}
+    # The class was added by the same step, and colours the objects: the second one with 0.3
+    # of white, e6 9f 00 + 0.3 * (19 60 ff).
+    assert (first.class_name, first.colour) == ("thing", "#e69f00")
+    assert bench.scene.colours == {1: "#e69f00", 2: "#eebc4c"}
     assert bench.controller.status.undo == "Auto-prompt"
 
 

@@ -95,7 +95,9 @@ def test_a_click_in_the_table_shows_the_object_and_selects_its_box(
 def test_cancel_stops_and_keeps(viewer, opened, engine, qtbot, wait_until_done):
     engine.pause = 0.05
     click(opened.run.auto)
-    qtbot.waitUntil(lambda: MASKS in viewer.layers and viewer.layers[MASKS].data.any())
+    qtbot.waitUntil(
+        lambda: MASKS in viewer.layers and viewer.layers[MASKS].data.any(), timeout=30_000
+    )
     assert opened.run.cancel.isEnabled()
     assert not opened.run.auto.isEnabled()
     assert not opened.scan.scans.isEnabled()
