@@ -98,12 +98,15 @@ class NextShown:
         Of the case at work, the best first.
     text : str
         What is said where there is no case.
+    ranked_by : str
+        The model that has ranked the cases; "" where none has.
     """
 
     case: SuggestedCase | None = None
     others: tuple[SuggestedCase, ...] = ()
     slices: tuple[SuggestedSlice, ...] = ()
     text: str = ""
+    ranked_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -191,18 +194,19 @@ class PoolController:
             return NextShown(text=NO_PROJECT)
         if seen is None or seen.ranking is None:
             return NextShown(text="Not ranked yet: press Rank to see which case helps most.")
-        here = self._room.case_id
+        here, by = self._room.case_id, seen.ranking.model
         cases = [case for case in seen.ranking.cases if case.case_id != here]
         if not cases:
-            return NextShown(slices=seen.slices, text="No other case is left to suggest.")
-        return NextShown(cases[0], tuple(cases[1:4]), seen.slices)
+            text = "No other case is left to suggest."
+            return NextShown(slices=seen.slices, text=text, ranked_by=by)
+        return NextShown(cases[0], tuple(cases[1:4]), seen.slices, ranked_by=by)
 
     # -- what the person asks -----------------------------------------------------------
 
     def prelabel(self) -> None:
-        """Suggest objects in all cases that nobody has touched, ranked ones first."""
+        """Suggest objects in all cases that nobody has touched, in the order of the ranking."""
         if not self.shown.why_not_prelabel:
-            self._start(rank=True, prelabel=True)
+            self._start(rank=False, prelabel=True)
 
     def rank(self) -> None:
         """Find out which case is best annotated next."""

@@ -42,6 +42,7 @@ class SuggestedNext(QWidget):
     ) -> None:
         super().__init__(parent)
         self._placed = placed
+        self._ranked_by = ""
         self.text = QLabel()
         self.text.setWordWrap(True)
         self.text.setTextFormat(Qt.TextFormat.PlainText)
@@ -80,6 +81,8 @@ class SuggestedNext(QWidget):
             hints = [f"{hint.reason[:1].upper()}{hint.reason[1:]}." for hint in case.slices[:1]]
             after = [f"Then {other.name}: {other.text}" for other in shown.others]
             self.text.setToolTip("\n".join([case.text, *hints, *after]))
+        self._ranked_by = shown.ranked_by
+        self.rank.setText("Rank again" if shown.ranked_by else "Rank")
         self.open.setEnabled(case is not None)
         self.open.setToolTip(OPEN_TIP if case is not None else shown.text)
         if shown.slices != self._slices:
@@ -89,7 +92,8 @@ class SuggestedNext(QWidget):
     def show_state(self, shown: PoolShown) -> None:
         """Show whether it can be ranked now."""
         self.rank.setEnabled(not shown.why_not_rank)
-        self.rank.setToolTip(shown.why_not_rank or RANK_TIP)
+        last = f"\nLast ranked with {self._ranked_by}." if self._ranked_by else ""
+        self.rank.setToolTip((shown.why_not_rank or RANK_TIP) + last)
 
     def _show_slices(self) -> None:
         line = self.slices.layout()

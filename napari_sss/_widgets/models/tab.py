@@ -43,7 +43,8 @@ TIPS = {
     Deed.ACTIVATE: "Use this model from now on: for clicks, and as 'Trained model' where "
     "prompts come from.",
     Deed.RENAME: "Call this model otherwise.",
-    Deed.EXPORT: "Write this model as one file that napari-sss on another machine can import.",
+    Deed.EXPORT: "Write this model as a file or folder that napari-sss on another machine can "
+    "import.",
     Deed.DELETE: "Remove this model from the project for good.",
     Deed.DOWNLOAD: "Fetch this model; it can be stopped and continued.",
     Deed.VERIFY: "Read the model's file and check that it is complete and unchanged.",
@@ -127,6 +128,10 @@ class ModelsTab(QWidget):
         menu.addAction("From a ZIP file …", self._ask_for_zip)
         menu.addAction("From a folder …", self._ask_for_folder)
         self.take_in.setMenu(menu)
+        forms = QMenu(self.export)
+        forms.addAction("As a ZIP file …", self._ask_where_to_export)
+        forms.addAction("As a folder …", self._ask_for_export_folder)
+        self.export.setMenu(forms)
         split = QSplitter(Qt.Orientation.Vertical)
         split.setChildrenCollapsible(False)
         split.addWidget(self.tree)
@@ -163,7 +168,6 @@ class ModelsTab(QWidget):
         self.activate.clicked.connect(lambda: self._activate(self.tree.key))
         self.roll_back.clicked.connect(lambda: controller.roll_back())
         self.rename.clicked.connect(lambda: self._ask_for_name())
-        self.export.clicked.connect(lambda: self._ask_where_to_export())
         self.delete.clicked.connect(lambda: self._ask_to_delete())
         self.download.clicked.connect(lambda: controller.download(self.tree.key))
         self.verify.clicked.connect(lambda: controller.verify(self.tree.key))
@@ -266,6 +270,14 @@ class ModelsTab(QWidget):
             self.controller.export(
                 chosen.key, path if path.suffix.lower() == ".zip" else Path(f"{target}.zip")
             )
+
+    def _ask_for_export_folder(self) -> None:
+        chosen = self._row()
+        where = QFileDialog.getExistingDirectory(self, "Where to put the model's folder")
+        if chosen is not None and where:
+            from napari_sss.engine.project.paths import safe_name
+
+            self.controller.export(chosen.key, Path(where) / safe_name(chosen.title))
 
     def _ask_for_zip(self) -> None:
         source, _ = QFileDialog.getOpenFileName(self, "Import a model", "", ZIP_FILTER)

@@ -87,8 +87,11 @@ def test_a_model_without_classes_needs_a_tissue(pooled):
     pooled.settle()
     (job,) = pooled.started
     assert (job["model"], job["preset"], job["trained"]) == ("embedded", "mr-bright", False)
-    assert job["rank"]
     assert job["prelabel"]
+    assert not job["rank"]  # that is asked for by itself
+    pooled.pool.rank()
+    pooled.settle()
+    assert (pooled.started[-1]["rank"], pooled.started[-1]["prelabel"]) == (True, False)
 
 
 def test_a_trained_model_finds_its_classes_by_itself(pooled, make_run):
