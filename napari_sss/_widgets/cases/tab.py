@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sss._widgets.cases.actions import CaseActions
+from napari_sss._widgets.cases.background import Background
 from napari_sss._widgets.cases.case_questions import CaseQuestions
 from napari_sss._widgets.cases.catalogue import Catalogue
 from napari_sss._widgets.cases.drops import dropped_paths
@@ -33,12 +34,10 @@ from napari_sss._widgets.cases.rows import CaseRow, counted, shown
 from napari_sss._widgets.cases.task_bar import TaskBar
 from napari_sss._widgets.cases.tasks import Tasks, TaskStatus
 from napari_sss._widgets.cases.transfer import Transfers
-from napari_sss._widgets.crew import WakingWorker
 from napari_sss._widgets.parts import row
 from napari_sss._widgets.project_room import ProjectRoom
-from napari_sss._widgets.pump import MailPump
 from napari_sss._widgets.status import Notice
-from napari_sss._widgets.worker import Mailbox, Worker
+from napari_sss._widgets.worker import Worker
 
 SCAN_FILTER = "Scans (*.nii *.nii.gz *.nrrd *.nhdr *.mha *.mhd *.dcm);;All files (*)"
 
@@ -70,18 +69,15 @@ class CasesTab(QWidget):
     ) -> None:
         super().__init__()
         self.room = room
-        mailbox = Mailbox()
-        self._quick = WakingWorker(mailbox, lambda: self._pump.wake())
-        self._checker = WakingWorker(mailbox, lambda: self._pump.wake())
-        self._pump = MailPump(mailbox, _Both(self._quick, self._checker), lambda: False, self)
-        self.catalogue = Catalogue(room, self._quick)
+        self.background = Background(self)
+        self.catalogue = Catalogue(room, self.background.quick)
         self.tasks = Tasks(worker)
         self.actions_ = CaseActions(
             room,
             self.catalogue,
             self.tasks,
-            self._quick,
-            self._checker,
+            self.background.quick,
+            self.background.checker,
             recent or RecentProjects(),
         )
         self.transfers = Transfers(room, self.catalogue, self.tasks)
@@ -107,7 +103,7 @@ class CasesTab(QWidget):
         )
         self.add.setMenu(self.add_menu)
         self.filters = FilterBar()
-        self.list = CaseListView(self._quick)
+        self.list = CaseListView(self.background.quick)
         self.count = QLabel()
         self.open = QPushButton("Open")
         self.remove = QPushButton("Remove …")
@@ -161,8 +157,6 @@ class CasesTab(QWidget):
         application = QCoreApplication.instance()
         if application is not None:
             application.aboutToQuit.connect(self.shut_down)
-        workers = (self._quick, self._checker)
-        self.destroyed.connect(lambda: [worker.close() for worker in workers])
 
     def _connect_views(self) -> None:
         actions, bar = self.actions_, self.project
@@ -223,12 +217,10 @@ class CasesTab(QWidget):
 
     def shut_down(self) -> None:
         """Stop reading, and wait for it to end."""
-        self._pump.stop()
         for timer in (self._acted, self._look_again, self._settled):
             timer.stop()
         self.tasks.cancel()
-        self._quick.close()
-        self._checker.close()
+        self.background.close()
 
     def add_below_list(self, widget: QWidget) -> None:
         """Show something between the list and its buttons, while there are cases."""
@@ -358,17 +350,6 @@ class CasesTab(QWidget):
         """See what the viewer that writes the project has done meanwhile."""
         if self.isVisible():
             self.catalogue.refresh()
-
-
-class _Both:
-    """Whether one of two workers is at work."""
-
-    def __init__(self, *workers: Worker) -> None:
-        self._workers = workers
-
-    @property
-    def busy(self) -> bool:
-        return any(worker.busy for worker in self._workers)
 
 
 def _enable(button: QPushButton, why_not: str, tooltip: str) -> None:
