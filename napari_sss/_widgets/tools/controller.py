@@ -6,9 +6,9 @@ No Qt: the controller knows the hand (:class:`Hand`, the layers) and who answers
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 from psygnal import Signal
 
@@ -70,8 +70,11 @@ class Hand(Protocol):
 class Runner(Protocol):
     """Who makes masks of prompts."""
 
+    def prompted(self, prompts: ObjectPrompts) -> None:
+        """Enter the prompts that a person gave an object."""
+
     def answer(self, prompts: ObjectPrompts, prompted: SlicePrompt) -> None:
-        """Make an object's mask anew on one slice."""
+        """Enter them, and make the object's mask anew on one slice."""
 
     def propagate(self, ids: Sequence[int]) -> None:
         """Make objects anew through the stack."""
@@ -170,7 +173,7 @@ class ToolController:
             why_no_mask=self._cannot_draw or self._support[PromptKind.MASK].why_not,
             why_no_run=self._cannot_change or ("" if self._to_run() else NOTHING_TO_RUN),
             why_no_propagation=self._why_no_propagation,
-            waiting=len(self._waiting),
+            waiting=len(self._prompted_at(self._waiting)),
         )
 
     def tell(self) -> None:
@@ -271,23 +274,24 @@ class ToolController:
     # -- what the layers say ------------------------------------------------------------
 
     def prompted(self, edits: Sequence[PromptEdit]) -> None:
-        """Take note of what a person has prompted: answer it, or let it wait."""
+        """Enter what a person has prompted, and answer it at once or let it wait.
+
+        Where the last prompt of a slice was taken away there is nothing to answer.
+        """
         for edit in edits:
-            for prompt in edit.slices:
-                if self._run_after_each:
-                    self._answer_at_once(edit.prompts, prompt)
-                else:
-                    self._waiting[edit.prompts.id, prompt.plane, prompt.index] = None
+            asked = [prompt for prompt in edit.slices if not is_empty(prompt)]
+            if not self._run_after_each or not asked:
+                self._runner.prompted(edit.prompts)
+                self._waiting |= {(edit.prompts.id, p.plane, p.index): None for p in asked}
+                continue
+            for prompt in asked:
+                self._runner.answer(edit.prompts, prompt)
         self.tell()
 
     def removed(self, ids: Sequence[int]) -> None:
         """Take note that objects have no prompts any more."""
         self._waiting = {k: None for k in self._waiting if k[0] not in ids}
         self.tell()
-
-    def _answer_at_once(self, prompts: ObjectPrompts, prompt: SlicePrompt) -> None:
-        if not is_empty(prompt):
-            self._runner.answer(prompts, prompt)
 
     # -- reasons ------------------------------------------------------------------------
 
@@ -322,10 +326,17 @@ class ToolController:
         return NO_SIGN if tool is Tool.BOX else ""
 
     def _to_run(self) -> list[tuple[ObjectPrompts, SlicePrompt]]:
+        waiting = self._prompted_at(self._waiting)
+        object_id, place = self._hand.object_id, self._hand.place
+        if waiting or object_id is None or place is None:
+            return waiting
+        return self._prompted_at([(object_id, *place)])
+
+    def _prompted_at(
+        self, places: Iterable[tuple[int, Plane, int]]
+    ) -> list[tuple[ObjectPrompts, SlicePrompt]]:
+        """What is prompted at these places; what was undone since is there no more."""
         known = {o.id: o for o in self._scene.prompts()}
-        places: Any = list(self._waiting)
-        if not places and self._hand.object_id is not None and self._hand.place is not None:
-            places = [(self._hand.object_id, *self._hand.place)]
         return [
             (known[object_id], prompt)
             for object_id, plane, index in places

@@ -57,7 +57,10 @@ class FakePrompts:
 
 class FakeRunner:
     def __init__(self):
-        self.answered, self.propagated = [], []
+        self.entered, self.answered, self.propagated = [], [], []
+
+    def prompted(self, prompts):
+        self.entered.append(prompts)
 
     def answer(self, prompts, prompted):
         self.answered.append((prompts.id, prompted))
@@ -109,6 +112,7 @@ def test_switched_off_prompts_wait_until_they_are_run(controller, runner, hand):
     controller.prompted([added(SEVEN)])
     controller.prompted([added(FOUR)])
     assert runner.answered == []
+    assert len(runner.entered) == 3  # nothing is lost while it waits
     assert controller.status.waiting == 2
     controller.run()
     assert runner.answered == [(2, FOUR), (2, SEVEN)]
@@ -136,9 +140,18 @@ def test_run_with_nothing_to_run_says_what_to_do(controller, runner, notices, ha
     assert runner.answered == []
 
 
-def test_a_slice_that_lost_its_last_prompt_is_not_asked_about(controller, runner):
-    controller.prompted([edit_between(KIDNEY, ObjectPrompts(2, "kidney", (FOUR,)))])
+def test_a_slice_that_lost_its_last_prompt_is_entered_and_not_asked_about(controller, runner):
+    left = ObjectPrompts(2, "kidney", (FOUR,))
+    controller.prompted([edit_between(KIDNEY, left)])
     assert runner.answered == []
+    assert runner.entered == [left]
+
+
+def test_what_was_undone_since_waits_no_more(controller, runner, scene):
+    controller.set_run_after_each(False)
+    controller.prompted([added(FOUR)])
+    scene.shown = ()
+    assert controller.status.waiting == 0
 
 
 def test_propagating_takes_the_object_at_work(controller, runner, notices, hand):
