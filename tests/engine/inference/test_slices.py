@@ -194,3 +194,79 @@ def test_memories_follow_a_model_that_moves():
         tensors = [kept["maskmem_features"], *kept["maskmem_pos_enc"], kept["obj_ptr"]]
         # float32: the device it moves to may not compute in bfloat16.
         assert {(t.device, t.dtype) for t in tensors} == {(elsewhere, torch.float32)}
+
+
+class Store:
+    """What is kept on disk, as far as :class:`SliceStack` knows it."""
+
+    works = True
+
+    def __init__(self) -> None:
+        self.kept: dict = {}
+
+    def has(self, plane, index, frame):
+        return (plane, index, frame) in self.kept
+
+    def get(self, plane, index, frame, device):
+        return self.kept.get((plane, index, frame))
+
+    def put(self, plane, index, frame, count, features):
+        assert count == 12
+        self.kept[plane, index, frame] = features
+
+
+@pytest.fixture
+def stored(volume, window, model):
+    """A stack with a store, and the store."""
+    store = Store()
+    return SliceStack(volume, window, model, store=store), store
+
+
+def test_only_what_will_be_wanted_again_is_kept(stored):
+    stack, store = stored
+    stack.features_of([(5, FRAME)])  # one of several crops in which a click is tried
+    assert not stack.save()
+    assert store.kept == {}
+    stack.features_of([(6, FRAME)], keep=True)
+    assert store.kept == {}  # writing waits
+    assert not stack.save()
+    assert [index for _, index, _ in store.kept] == [6]
+
+
+def test_writing_waits_for_so_much_and_no_longer(stored, monkeypatch):
+    stack, store = stored
+    one = stack.features(0, FRAME).nbytes
+    monkeypatch.setattr(slices, "UNSAVED_BYTES", 2 * one)
+    for index in range(1, 5):
+        stack.features(index, FRAME)
+    assert sorted(index for _, index, _ in store.kept) == [0, 1, 2]
+
+
+def test_what_is_on_disk_is_not_encoded(stored, seer, volume, window, model):
+    stack, store = stored
+    expected = stack.features(5, FRAME)
+    stack.save()
+    seer.encoded.clear()
+    later = SliceStack(volume, window, model, store=store)
+    assert later.is_ready(5, FRAME)
+    assert not later.is_at_hand(5, FRAME)
+    assert later.features(5, FRAME).levels[0].equal(expected.levels[0])
+    assert seer.encoded == []
+    assert later.is_at_hand(5, FRAME)
+    assert not later.save()  # it need not be written again
+
+
+def test_what_is_asked_between_two_crops_does_not_disturb_them(stack, seer, monkeypatch):
+    """An answer that passes while others are encoded may push their features out."""
+    one = stack.features(0, FRAME).nbytes
+    monkeypatch.setattr(slices, "FEATURE_BYTES", 2 * one)
+    inside = []
+
+    def check():
+        if not inside:
+            inside.append(1)
+            for index in (7, 8, 9):
+                stack.features(index, FRAME)
+
+    found = stack.features_of([(0, FRAME), (5, FRAME)], check)
+    assert [int(level.max()) for level in found.levels[0]] == [0, 1]  # slice 5 has the block
