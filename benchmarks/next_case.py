@@ -198,10 +198,15 @@ def _scored(
 ) -> dict[str, Any]:
     """Train on what is labelled, all else without its label, and score; kept, if it was."""
     kept = folder / "scores.json"
-    names = sorted(case.name for case in labelled)
+    asked = {
+        "labelled": sorted(case.name for case in labelled),
+        "pool": sorted(case.name for case in left),
+        "held_out": [case.name for case in setting.held_out],
+        "settings": [setting.model, setting.strategy, setting.steps, setting.image_size],
+    }
     if kept.is_file():
         known = json.loads(kept.read_text(encoding="utf-8"))
-        if known["labelled"] == names:
+        if known["asked"] == asked:
             return known
     shutil.rmtree(folder, ignore_errors=True)
     config = configured(
@@ -222,7 +227,7 @@ def _scored(
     pool = tuple(Case(case.name, case.image) for case in left)
     train(config, CaseLists(tuple(labelled), pool), folder)
     scores = evaluate(load_trained(folder), setting.held_out, spacing=VOXELS)
-    scores = json.loads(json.dumps(scores)) | {"labelled": names}
+    scores = json.loads(json.dumps(scores)) | {"asked": asked}
     kept.write_text(json.dumps(scores), encoding="utf-8")
     return scores
 
