@@ -118,7 +118,7 @@ def settings(tiny_folder: Path) -> Callable[..., dict[str, Any]]:
 def until() -> Callable[..., None]:
     """Wait until something is so."""
 
-    def wait(condition: Callable[[], bool], seconds: float = 90.0) -> None:
+    def wait(condition: Callable[[], bool], seconds: float = 250.0) -> None:
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it did not happen"

@@ -24,7 +24,7 @@ from napari_sss.engine.runs.verdict import Judgement
 from napari_sss.engine.runs.watching import RunWatcher
 from napari_sss.engine.training.events import read_events
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 
 
 class Watched:
