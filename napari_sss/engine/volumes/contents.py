@@ -74,8 +74,9 @@ def _of(series: Series, path: Path) -> tuple[Content, ...]:
         frames = len(stacked(series.slices, path).frames)
     except GeometryError:  # reading it will say what is wrong
         frames = 1
+    # An anonymised series may have no identifier; "" still tells it from the others.
     uid = info.uid if path.is_dir() else None
-    return _frames(path, uid or None, title, frames, info.slices)
+    return _frames(path, uid, title, frames, info.slices)
 
 
 def _frames(

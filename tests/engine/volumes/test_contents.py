@@ -39,6 +39,17 @@ def test_each_series_of_a_folder_is_a_scan(make_dicom):
         assert volume.array.shape[0] == content.slices
 
 
+def test_a_series_whose_identifier_was_removed_can_be_chosen(make_dicom):
+    for uid, heights in (("", (0, 1, 2)), ("1.2", (0, 5))):
+        for z in heights:
+            path = make_dicom(SLICE, position=(0, 0, z), series=uid)
+    contents = contents_of(path.parent)
+    assert [c.series_uid for c in contents] == ["", "1.2"]
+    for content, slices in zip(contents, (3, 2), strict=True):
+        volume = read_volume(content.path, series_uid=content.series_uid)
+        assert volume.array.shape[0] == slices
+
+
 def test_points_in_time_are_scans_of_their_own(make_dicom):
     """Two slices, each three times at the same place: three volumes of two slices."""
     for instance, z in enumerate((0, 2, 0, 2, 0, 2)):
