@@ -70,7 +70,9 @@ class CanvasTools(QObject):
         self.annotations = CanvasAnnotations(canvas)
         commands = {**commands, Action.HELP: self.toggle_help}
         self.help = HelpOverlay(canvas, commands)
-        self._shortcuts = Shortcuts(window, commands, on_ours)
+        listed = self.help.isVisible
+        self._shortcuts = Shortcuts(window, commands, on_ours, listed)
+        self.help.toggled.connect(self.refresh_keys)
         self._workspace.previewed.connect(self.annotations.set_preview)
         self.refresh()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QFont, QFontMetricsF, QPainter, QPen
 from qtpy.QtWidgets import QWidget
 
@@ -61,6 +61,9 @@ class HelpOverlay(QWidget):
         Those that are bound.
     """
 
+    toggled = Signal()
+    """Emitted when it was shown or hidden."""
+
     def __init__(self, canvas: QWidget, actions: Collection[Action]) -> None:
         super().__init__(canvas)
         self._canvas = canvas
@@ -73,11 +76,17 @@ class HelpOverlay(QWidget):
     def toggle(self) -> None:
         """Show the list, or hide it."""
         if self.isVisible():
-            self.hide()
+            self.close_list()
             return
         self.setGeometry(self._canvas.rect())
         self.show()
         self.raise_()
+        self.toggled.emit()
+
+    def close_list(self) -> None:
+        """Hide the list."""
+        self.hide()
+        self.toggled.emit()
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Grow with the canvas."""
@@ -87,7 +96,7 @@ class HelpOverlay(QWidget):
 
     def mousePressEvent(self, _: Any) -> None:  # noqa: N802
         """Close."""
-        self.hide()
+        self.close_list()
 
     def wheelEvent(self, event: Any) -> None:  # noqa: N802
         """Keep the wheel from the image below."""

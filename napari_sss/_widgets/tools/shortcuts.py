@@ -40,13 +40,20 @@ class Shortcuts(QObject):
         What to call; an action without a command is not bound.
     on_ours : callable
         Whether a layer of ours is selected.
+    listed : callable
+        Whether the list of keys is shown, which Esc closes whatever layer is selected.
     """
 
     def __init__(
-        self, window: QWidget, commands: Commands, on_ours: Callable[[], bool]
+        self,
+        window: QWidget,
+        commands: Commands,
+        on_ours: Callable[[], bool],
+        listed: Callable[[], bool] = lambda: False,
     ) -> None:
         super().__init__(window)
         self._on_ours = on_ours
+        self._listed = listed
         self._bound: list[tuple[Key, QShortcut]] = []
         for key in KEYS:
             if key.action in commands:
@@ -61,9 +68,10 @@ class Shortcuts(QObject):
     def refresh(self) -> None:
         """Switch the keys on or off, as the selected layer and the focus ask."""
         typing = is_typing(self._application.focusWidget())
-        ours = self._on_ours()
+        ours, listed = self._on_ours(), self._listed()
         for key, shortcut in self._bound:
-            on = not typing and (key.always or ours)
+            closes = listed and key.action is Action.STOP
+            on = not typing and (key.always or ours or closes)
             if shortcut.isEnabled() != on:
                 shortcut.setEnabled(on)
 
