@@ -179,7 +179,7 @@ def _propagate(
             }.items()
         },
         rounds=2 if scale == "quick" else 3,
-        warmup=0 if scale == "quick" else 1,
+        warmup=0,
         synchronise=_synchronise(exact),
     )
     slices = len(volume.array)
@@ -304,7 +304,7 @@ def as_used(scale: Scale) -> Found:
         folder = Path(name)
         write_jpegs([window.apply(s) for s in phantom.volume.array], folder)
         timings = measure(
-            {"official": theirs, "ours": ours}, rounds=1 if scale == "quick" else 3, warmup=0
+            {"official": theirs, "ours": ours}, rounds=1 if scale == "quick" else 2, warmup=0
         )
     found = Found(facts={"slices": len(phantom.volume.array), "objects": names})
     for who, timing in timings.items():

@@ -35,7 +35,7 @@ viewer.close()
 @entry("napari-start", "Opening napari with the plugin installed and without it")
 def napari_start(scale: Scale) -> Found:
     screen = _screen()
-    rounds = 3 if scale == "quick" else 9
+    rounds = 3 if scale == "quick" else 7
     timings = _processes(
         {
             "with the plugin": [*screen, sys.executable, "-c", OPEN_NAPARI],

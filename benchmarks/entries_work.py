@@ -27,7 +27,7 @@ def auto_prompt(scale: Scale) -> Found:
     volume = make_phantom(seed=0).volume
     first: dict[str, list[float]] = {"first prompts": [], "first mask": [], "everything": []}
     objects = 0
-    for _ in range(1 if scale == "quick" else 3):
+    for _ in range(1 if scale == "quick" else 2):
         seen: dict[type, float] = {}
         began = time.perf_counter()
 
@@ -60,7 +60,7 @@ def training_step(scale: Scale) -> Found:
     chosen = [(strategy, "lora") for strategy in strategies]
     if scale == "full":
         chosen += [("sss", "features"), ("sss", "full")]
-    counted = 3 if scale == "quick" else 6
+    counted = 3 if scale == "quick" else 5
     found = Found(facts={"batch": 2, "image_size": 192, "counted_steps": counted})
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
