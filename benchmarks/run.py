@@ -1,6 +1,6 @@
 """All benchmarks in one command: JSON, a table, plots, and the comparison of two results.
 
-    python benchmarks/run.py                        # everything, about ten minutes
+    python benchmarks/run.py                        # everything, about a quarter of an hour
     python benchmarks/run.py --list
     python benchmarks/run.py --only pcsw encoding   # some entries alone
     python benchmarks/run.py --quick                # smaller volumes, fewer rounds
