@@ -388,3 +388,34 @@ def test_pictures_come_when_a_line_is_seen_and_hundreds_of_lines_stay_quick(
     assert (time.perf_counter() - started) / 4 < 0.5  # milliseconds on a calm machine
     bench.tab.list.scrollToBottom()
     bench.wait_for(lambda: 600 in known)
+
+
+def test_recent_projects_are_in_the_menu(bench, folder, tmp_path):
+    bench.open(folder)
+    bar = bench.tab.project
+    bar.fill()
+    entries = {action.text(): action for action in bar.choices.actions()}
+    assert entries["study"].toolTip() == str(folder)
+    entries["Close project"].trigger()
+    bench.wait_for(lambda: bar.text() == "No project")
+    bar.fill()
+    entries = {action.text(): action for action in bar.choices.actions()}
+    assert not entries["Close project"].isEnabled()
+    entries["study"].trigger()
+    bench.wait_for(lambda: bench.names == list("abcd"))
+    bar.fill()
+    next(a for a in bar.choices.actions() if a.text().startswith("Forget")).trigger()
+    bar.fill()
+    assert "study" not in [action.text() for action in bar.choices.actions()]
+
+
+def test_the_right_button_offers_what_can_be_done(bench, folder):
+    bench.open(folder)
+    bench.click("a")
+    bench.tab.list.menu_asked.emit(bench.tab.mapToGlobal(QPoint(10, 10)))
+    menu = QApplication.activePopupWidget()
+    shown = [a.text() for a in menu.actions() if a.isVisible()]
+    assert shown == ["Open", "Remove …", "Export"]
+    menu.actions()[0].trigger()
+    menu.close()
+    bench.wait_for(lambda: bench.room.case_id == 1)
