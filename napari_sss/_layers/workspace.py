@@ -297,6 +297,7 @@ class Workspace:
         current.prompts.current_id = None
         current.prompts.show((), remove=[o.id for o in current.prompts.objects])
         current.masks.attach(session)
+        current.masks.let_paint(session is not None and not session.read_only)
 
     def prompts(self) -> tuple[ObjectPrompts, ...]:
         """Return the prompts as the layers hold them, on the scan's own array."""

@@ -12,12 +12,17 @@ from typing import Any
 
 from psygnal import Signal
 
-from napari_sss._widgets.controller import SegmentationController, overlap_text
+from napari_sss._widgets.controller import (
+    OPENING,
+    SegmentationController,
+    overlap_text,
+)
 from napari_sss._widgets.mask_stream import class_change
 from napari_sss._widgets.project_room import ProjectRoom
 from napari_sss._widgets.scene import Scene
 from napari_sss._widgets.status import Notice, Question, Severity
 from napari_sss.engine.errors import SSSError
+from napari_sss.engine.project import review_actions
 from napari_sss.engine.project.applied import Applied
 from napari_sss.engine.project.case_session import CaseSession
 from napari_sss.engine.project.diff import LabelDiff
@@ -25,6 +30,8 @@ from napari_sss.engine.project.errors import OverlapQuestion
 from napari_sss.engine.project.guard import Overwrite, OverwritePolicy
 from napari_sss.engine.project.records import ClassRecord, Flag, Review, SectionKey
 from napari_sss.engine.prompts.types import Plane
+
+NO_CASE = "No case is open: open a scan first."
 
 SMOOTH_MM = 1.5
 """Radius of smoothing where nothing else is said, millimetres."""
@@ -327,11 +334,14 @@ class Acts:
             return
 
         def act(session: CaseSession) -> Applied:
-            change = class_change(session.state, name)
+            change = class_change(session.state, name, f"Change class to {name}")
             if isinstance(change, int):
                 return session.change_class(ids, change)
-            session.act(lambda _: change[1])
-            return session.change_class(ids, change[0])
+            class_id, adding = change
+            joins = session.act(lambda _: adding).seq
+            return session.act(
+                lambda state: review_actions.change_class(state, ids, class_id), joins=joins
+            )
 
         self._quick("change class", act)
 
@@ -379,6 +389,8 @@ class Acts:
         why = self._room.why_read_only
         if why:
             self._warn(why)
+        elif self._room.session is None:
+            self._notify(OPENING if self._room.opening else NO_CASE)
         return bool(why) or self._room.session is None
 
     def _told(self, result: Any) -> None:

@@ -118,6 +118,8 @@ class SegmentationController:
         self._wanted: dict[int, None] = {}
         self._decoding: set[int] = set()
         self._identities: dict[str, ModelIdentity] = {}
+        self._known_steps: tuple[str | None, str | None] = (None, None)
+        self._told: PanelStatus | None = None
         self._once_open: list[Callable[[], None]] = []
         self._once_ended: list[Callable[[], None]] = []
         self.model.changed.connect(self._on_model)
@@ -148,7 +150,7 @@ class SegmentationController:
         busy = BUSY if self._control is not None or waits else ""
         read_only = self._room.why_read_only
         session = self._room.session
-        history = None if session is None or read_only else session.history
+        undo, redo = (None, None) if read_only else self._steps(session)
         return PanelStatus(
             self.state,
             self.model.status,
@@ -157,16 +159,31 @@ class SegmentationController:
             why_no_export=no_scan or busy or no_objects,
             why_no_act=no_scan or read_only or no_objects,
             read_only=read_only,
-            undo=None if history is None else history.undo_title,
-            redo=None if history is None else history.redo_title,
+            undo=undo,
+            redo=redo,
         )
+
+    def _steps(self, session: CaseSession | None) -> tuple[str | None, str | None]:
+        """What would be undone and redone; as it was while another thread is acting."""
+        if session is None:
+            self._known_steps = (None, None)
+        elif session.hold(0.0):
+            try:
+                history = session.history
+                self._known_steps = (history.undo_title, history.redo_title)
+            finally:
+                session.release()
+        return self._known_steps
 
     def _has_objects(self) -> bool:
         session = self._room.session
         return session is not None and bool(session.state.objects)
 
     def _tell(self) -> None:
-        self.status_changed.emit(self.status)
+        status = self.status
+        if status != self._told:
+            self._told = status
+            self.status_changed.emit(status)
 
     # -- what is in view ----------------------------------------------------------------
 

@@ -247,7 +247,7 @@ class Bench:
         while (letter := self.mailbox.take()) is not None:
             letter()
 
-    def settle(self, seconds=10.0):
+    def settle(self, seconds=60.0):
         """Deliver until nothing is left to do and everything is saved."""
         deadline = time.monotonic() + seconds
         while self.busy or not self.mailbox.empty or not self.is_saved:
@@ -260,7 +260,7 @@ class Bench:
         session = self.room.session
         return session is None or session.read_only or session.is_saved
 
-    def wait_for(self, condition, seconds=10.0):
+    def wait_for(self, condition, seconds=60.0):
         deadline = time.monotonic() + seconds
         while not condition():
             assert time.monotonic() < deadline, "it did not happen"

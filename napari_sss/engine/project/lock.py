@@ -48,7 +48,8 @@ class LocalLock:
     """Held by the operating system on ``project.lock``."""
 
     def __init__(self, folder: Path) -> None:
-        self._lock = FileLock(folder / LOCK_NAME)
+        # Of the process, not of a thread: who opens a project may not be who closes it.
+        self._lock = FileLock(folder / LOCK_NAME, thread_local=False)
         self._owner = folder / OWNER_NAME
 
     def acquire(self) -> bool:

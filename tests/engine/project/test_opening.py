@@ -8,6 +8,7 @@ import platform
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -245,3 +246,13 @@ class TestNetworkFolders:
 
         monkeypatch.setattr(network.subprocess, "run", lambda *a, **k: Ran)
         assert network._macos_mounts() == {"/": "apfs", "/Volumes/my share": "smbfs"}
+
+
+def test_a_project_opened_in_one_thread_is_let_go_in_another(tmp_path):
+    opened = []
+    thread = threading.Thread(target=lambda: opened.append(Project.create(tmp_path / "p")))
+    thread.start()
+    thread.join()
+    opened[0].close()
+    with Project.open(tmp_path / "p") as again:
+        assert not again.read_only
