@@ -157,16 +157,20 @@ def napari_apart(times: CallbackTimes) -> Iterator[None]:
     """Time what napari does on its own when layers are added, changed or drawn."""
     from napari.components import Dims, LayerList
     from napari.layers import Image, Labels, Points, Shapes
+    from napari.utils.events.containers import Selection
 
     layers = (Image, Labels, Points, Shapes)
     foreign = [
         (LayerList, "insert"),
         (LayerList, "remove"),
+        (LayerList, "move"),
         (Dims, "set_point"),
         *((layer, name) for layer in layers for name in ("__init__", "refresh")),
         (Points, "add"),
         (Shapes, "add"),
     ]
+    chosen = Selection.active
+    Selection.active = property(chosen.fget, times.foreign(chosen.fset))
     former = [getattr(owner, name) for owner, name in foreign]
     for (owner, name), function in zip(foreign, former, strict=True):
         setattr(owner, name, times.foreign(function))
@@ -175,6 +179,7 @@ def napari_apart(times: CallbackTimes) -> Iterator[None]:
     finally:
         for (owner, name), function in zip(foreign, former, strict=True):
             setattr(owner, name, function)
+        Selection.active = chosen
 
 
 class Heartbeat:
@@ -308,7 +313,8 @@ def work(bench: Bench, arguments: argparse.Namespace, viewer: Any, panel: Any) -
     bench.flow("box", draw_box, quiet)
     bench.flow("propagating", tools.propagate, quiet)
     ids = [row.id for row in panel.controller.objects.rows[:3]]
-    bench.flow("removing", lambda: panel.controller.remove(ids), quiet)
+    bench.flow("removing", lambda: panel.acts.delete(ids), quiet)
+    bench.flow("undoing", panel.acts.undo, quiet)
 
 
 def look_through(viewer: Any, slices: int) -> None:
