@@ -141,6 +141,9 @@ class TorchEngine:
 
         control.report("starting PyTorch", 0)
         prepare_for_torch()
+        # napari's layers will need it: imported here, it does not hold the window up.
+        import scipy.linalg  # noqa: F401
+
         from napari_sss.engine.models.devices import set_threads
         from napari_sss.engine.models.download import download_model
         from napari_sss.engine.models.loading import load_model
