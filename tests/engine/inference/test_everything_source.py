@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from types import SimpleNamespace
 from unittest.mock import create_autospec
 
 import numpy as np
@@ -80,6 +81,10 @@ def seer() -> EvenGrey:
 @pytest.fixture
 def model(seer, tiny_architecture) -> Sam2Model:
     stub = create_autospec(Sam2Model, instance=True)
+    stub.net = SimpleNamespace(
+        image_encoder=SimpleNamespace(trunk=SimpleNamespace(blocks=[])),
+        memory_attention=SimpleNamespace(layers=[]),
+    )
     stub.architecture, stub.image_size, stub.name = tiny_architecture, SIDE, "stub"
     stub.device, stub.precision = torch.device("cpu"), torch.float32
     stub.inference.side_effect = nullcontext
