@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,12 @@ from napari_sss.engine.prompts.presets import tissue_preset
 from napari_sss.engine.prompts.reframing import object_to_source, region_to_source
 from napari_sss.engine.volumes.intensity import IntensityWindow, window_for
 from napari_sss.engine.volumes.volume import Volume
+
+DOUBTFUL = 0.55
+"""Confidence below which an object must at least be large to be suggested."""
+
+SMALL = 0.1
+"""Of the voxels of the largest object of the class."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +137,29 @@ def _of_head(
             first_id=len(objects) + 1,
             control=control,
         ):
-            if one.region.voxels:
-                prompts = object_to_source(one.prompts, view, shape)
-                region = region_to_source(one.region, view, shape)
-                objects.append(FoundObject(prompts, region, one.confidence))
-    return tuple(objects)
+            prompts = object_to_source(one.prompts, view, shape)
+            region = region_to_source(one.region, view, shape)
+            objects.append(FoundObject(prompts, region, one.confidence))
+    return without_specks(objects)
+
+
+def without_specks(objects: Sequence[FoundObject]) -> tuple[FoundObject, ...]:
+    """The objects that are worth a person's look.
+
+    A young model leaves dozens of specks of which it is hardly surer than of a coin. What is
+    small beside the largest object of its class is left out then; a small one that the model
+    is sure of, a lesion for instance, stays.
+    """
+    largest: dict[str, int] = {}
+    for found in objects:
+        name = found.prompts.class_name
+        largest[name] = max(largest.get(name, 0), found.region.voxels)
+    return tuple(
+        found
+        for found in objects
+        if found.region.voxels
+        and (
+            found.confidence >= DOUBTFUL
+            or found.region.voxels >= SMALL * largest[found.prompts.class_name]
+        )
+    )

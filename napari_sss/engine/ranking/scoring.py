@@ -165,9 +165,12 @@ class _Coverage:
         self._at_first = self._before = self._nearest
 
     def gains(self, left: Sequence[int]) -> NDArray[np.float64]:
-        """For each case left, the share of all distance that choosing it would take away."""
+        """For each case left, the share of all distance that choosing it would take away.
+
+        The distance is that of the beginning: what a case adds falls as others are chosen.
+        """
         self._before = self._nearest
-        total = self._nearest.sum()
+        total = self._at_first.sum()
         if total <= 1e-9:
             return np.zeros(len(left))
         saved = np.maximum(self._nearest[:, None] - self._between[:, left], 0.0)
@@ -186,7 +189,8 @@ class _Coverage:
         own = float(self._before[number])
         beside = "what is accepted" if self._any_known else "those ranked before it"
         if not self._any_known and self._first:
-            text = f"It is the most typical of the pool, nearest to {_more_cases(others)}."
+            near = f": {_more_cases(others)} resemble it most" if others else ""
+            text = f"It is the most typical of the pool{near}."
         elif others:
             text = f"It stands for {_more_cases(others)} unlike {beside}."
         elif own >= 1.0:

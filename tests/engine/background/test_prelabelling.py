@@ -7,14 +7,14 @@ import pytest
 
 from napari_sss.engine.background.entering import enter_results, waiting
 from napari_sss.engine.background.job import PoolJob, read_failures
-from napari_sss.engine.background.labelling import Labeller
-from napari_sss.engine.background.results import current_store
+from napari_sss.engine.background.labelling import Labeller, without_specks
+from napari_sss.engine.background.results import FoundObject, current_store
 from napari_sss.engine.background.work import load, queue, work_on_pool
 from napari_sss.engine.errors import Cancelled, ConfigError, WriteError
 from napari_sss.engine.jobs import JobControl
 from napari_sss.engine.project.project import Project
 from napari_sss.engine.project.records import CaseStatus, Flag, Maker, Review
-from napari_sss.engine.prompts.types import Plane
+from napari_sss.engine.prompts.types import ObjectPrompts, Plane
 from napari_sss.engine.volumes.region import Region
 
 BALL = Region((1, 15, 15), np.ones((3, 8, 8), dtype=bool))
@@ -47,6 +47,25 @@ def test_results_wait_in_files_and_become_suggestions_with_confidence(
     assert (y.mean(), x.mean()) == (pytest.approx(20, abs=1.5), pytest.approx(19, abs=1.5))
     assert waiting(project, folder) == []
     assert enter_results(project, folder).cases == ()
+
+
+def test_specks_the_model_doubts_are_left_out():
+    """Largest organ 1000 voxels: of the doubted ones 100 stay and 99 do not, the sure stay."""
+
+    def found(name, voxels, confidence):
+        region = Region((0, 0, 0), np.ones((1, 1, voxels), dtype=bool))
+        return FoundObject(ObjectPrompts(1, name, (), confidence), region, confidence)
+
+    objects = [
+        found("organ", 1000, 0.9),
+        found("organ", 100, 0.54),
+        found("organ", 99, 0.54),
+        found("organ", 3, 0.55),
+        found("lesion", 2, 0.51),  # the largest of its class
+        found("lesion", 0, 0.99),
+    ]
+    kept = [(o.prompts.class_name, o.region.voxels) for o in without_specks(objects)]
+    assert kept == [("organ", 1000), ("organ", 100), ("organ", 3), ("lesion", 2)]
 
 
 def test_a_class_that_the_project_lacks_is_added(project, folder, job, bright):

@@ -138,6 +138,16 @@ def test_what_resembles_the_accepted_comes_last():
     assert texts[1] == "It resembles what is accepted."
 
 
+def test_what_coverage_adds_falls_from_place_to_place():
+    """Levels 0, 1, 3: all are 3 from nothing at first, 9 in all; 1 takes 3 + 2 + 1 away.
+
+    Then 0 is 1 from it and 3 is 2, so 3 adds 2 / 9 and 0 the rest, 1 / 9.
+    """
+    places = ranked([Seen(1, plain(0.0)), Seen(2, plain(1.0)), Seen(3, plain(3.0))])
+    assert [p.case_id for p in places] == [2, 3, 1]
+    assert [p.score for p in places] == pytest.approx([6 / 9, 2 / 9, 1 / 9], abs=1e-3)
+
+
 def test_near_duplicates_do_not_share_the_first_places():
     levels = [0.0] * 5 + [4.0] * 5
     places = ranked([Seen(i, plain(level)) for i, level in enumerate(levels)])
