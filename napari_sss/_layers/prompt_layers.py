@@ -288,12 +288,16 @@ class PromptLayers:
         """Make the layers, or put them back where a person has deleted them."""
         if self._stack is None:
             self._stack = self._make()
+        while self._missing():
+            self._add_missing()
+        return self._stack
+
+    def _add_missing(self) -> None:
+        """Show one of the layers that are not there: napari takes a while for each."""
         active = self._viewer.layers.selection.active
-        for layer in self._missing():
-            self._viewer.add_layer(layer)
+        self._viewer.add_layer(self._missing()[0])
         if active is not None:
             self._viewer.layers.selection.active = active
-        return self._stack
 
     def _make(self) -> PromptStack:
         stack = PromptStack(self._shape, self._placement)
@@ -323,8 +327,11 @@ class PromptLayers:
         """Do one small part of what is to be done; return whether there was any."""
         if not self._unfinished:
             return False
-        if self._stack is None or self._missing():
-            self.ensure()
+        if self._stack is None:
+            self._stack = self._make()
+            return True
+        if self._missing():
+            self._add_missing()
             return True
         with self._quietly() as stack:
             if self._to_remove:
