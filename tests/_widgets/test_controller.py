@@ -127,9 +127,7 @@ def test_undo_during_an_auto_prompt_stops_it_first(bench):
 def test_the_table_is_there_before_the_masks(bench):
     bench.engine.pause = 0.05
     bench.controller.auto_prompt(REQUEST)
-    bench.wait_for(
-        lambda: len(bench.rows) == 2 and bench.rows[-1].state is ObjectState.WAITING
-    )
+    bench.wait_for(lambda: len(bench.rows) == 2 and bench.rows[-1].state is ObjectState.WAITING)
     assert bench.rows[-1].confidence == pytest.approx(0.7)
     assert bench.rows[-1].ml is None
 

@@ -89,7 +89,7 @@ def test_the_first_minute(viewer, panel, qtbot, wait_until_done):
     table = panel.objects.table
     cell = table.visualRect(table.model().index(1, 0)).center()
     QTest.mouseClick(table.viewport(), Qt.MouseButton.LeftButton, pos=cell)
-    assert viewer.dims.current_step[0] == 9
+    assert viewer.dims.current_step[0] == 63 - 9  # its slices are shown upside down
     assert viewer.layers[BOXES].selected_data == {1}
 
 
@@ -131,8 +131,9 @@ def test_boxes_are_dragged_and_drawn_with_the_mouse(viewer, opened, qtbot, wait_
     box = opened.workspace.prompts()[0].prompts[0].box
     assert (box.x0, box.x1, box.height) == (10, 20, 10)
     assert abs(box.y0 - 30) <= 1
-    where = np.argwhere(viewer.layers[MASKS].data == 1)
-    assert where.min(axis=0).tolist() == [4, box.y0, 10]
+    # The moved box is answered on its own slice: 5 of 24, shown upside down.
+    where = np.argwhere(viewer.layers[MASKS].data[23 - 5] == 1)
+    assert where.min(axis=0).tolist() == [box.y0, 10]
     assert "✎" in opened.objects.table.model().index(0, 0).data()
 
     opened.run.class_name.setText("liver")
