@@ -30,7 +30,8 @@ def test_data() -> Path:
 
 @pytest.fixture(autouse=True)
 def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of default projects: one for each test, never the user's."""
+    """The folder of default projects: one for each test, never the user's; nor is the cache."""
     folder = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("NAPARI_SSS_HOME", str(folder))
+    monkeypatch.setenv("NAPARI_SSS_FEATURE_CACHE", str(folder / "features"))
     return folder
