@@ -7,6 +7,8 @@ else, and every drop with Shift or Alt held down, is left to napari.
 
 from __future__ import annotations
 
+import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -34,21 +36,24 @@ class ScanDrops(QObject):
     def __init__(self, viewer: Any, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._window: QWidget | None = None
-        self._target: QWidget | None = None
+        # Weakly: napari's window must be free to go, whoever still holds the panel.
+        self._window: Callable[[], QWidget | None] = _nothing
+        self._target: Callable[[], QWidget | None] = _nothing
 
     def reach(self, window: QWidget | None) -> None:
         """Listen in napari's main window, once there is one; any other widget is ignored."""
-        if self._target is None and isinstance(window, QMainWindow):
-            self._window, self._target = window, getattr(window, "_qt_viewer", None)
-            if self._target is not None:
-                self._target.installEventFilter(self)
+        if self._target() is None and isinstance(window, QMainWindow):
+            target = getattr(window, "_qt_viewer", None)
+            if target is not None:
+                self._window, self._target = weakref.ref(window), weakref.ref(target)
+                target.installEventFilter(self)
 
     def release(self) -> None:
         """Listen no more."""
-        if self._target is not None:
-            self._target.removeEventFilter(self)
-            self._target = self._window = None
+        target = self._target()
+        if target is not None:
+            target.removeEventFilter(self)
+        self._target = self._window = _nothing
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Take a drop of scans; let everything else pass."""
@@ -59,10 +64,14 @@ class ScanDrops(QObject):
         if not paths or held & _NAPARIS or not all(can_read(path) for path in paths):
             return False
         event.accept()
-        opening = opening_of(self._viewer, self._window)
+        opening = opening_of(self._viewer, self._window())
         if opening is not None:
             opening.open(one_per_scan(paths))
         return opening is not None
+
+
+def _nothing() -> None:
+    """Where there is no window yet, or no longer."""
 
 
 def dropped_paths(event: Any) -> list[Path]:
