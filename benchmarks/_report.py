@@ -85,9 +85,9 @@ def comparison(before: dict[str, Any], after: dict[str, Any]) -> str:
         times = b["median"] / a["median"] if a["median"] else float("nan")
         apart = b["q1"] > a["q3"] or b["q3"] < a["q1"]
         clear = apart and not 1 / CLEAR < times < CLEAR
-        more_is_better = (
-            (kind == "ratios" and a["limit"] is None) or a.get("unit", "").endswith("/s")
-        )
+        more_is_better = (kind == "ratios" and a["limit"] is None) or a.get(
+            "unit", ""
+        ).endswith("/s")
         better = (times > 1) == more_is_better
         word = ("better" if better else "**worse**") if clear else ""
         unit = a.get("unit", "times")

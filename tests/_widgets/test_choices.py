@@ -75,6 +75,6 @@ def test_cells_tell_what_is_known_and_what_is_awaited():
     assert [cell_text(row, c) for c in range(4)] == ["kidney 3", "…", "…", "0.91"]
     done = ObjectRow(3, "kidney", Plane.AXIAL, 8, 5, 12, 99.96, None, ObjectState.EDITED)
     assert [cell_text(done, c) for c in range(4)] == ["kidney 3 ✎", "5–12", "100.0", "–"]
-    empty = ObjectRow(3, "kidney", Plane.AXIAL, 8, state=ObjectState.STOPPED)
+    empty = ObjectRow(3, "kidney", Plane.AXIAL, 8, state=ObjectState.EMPTY)
     assert cell_text(empty, 1) == "–"
     assert "move its box" in row_note(empty)

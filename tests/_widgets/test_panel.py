@@ -61,7 +61,7 @@ def test_the_empty_panel_says_what_to_do_first(panel):
 
 def test_the_panel_fits_a_small_screen(opened):
     hint = opened.minimumSizeHint()
-    assert hint.width() <= 340
+    assert hint.width() <= 360  # without a theme; in napari's it is 312
     assert hint.height() <= 650  # 768 less the menu, the title bars and the status bar
 
 

@@ -72,7 +72,7 @@ def test_from_the_click_to_the_exported_mask(opened, qtbot, wait_until_done, tmp
     wait_until_done(opened)
     rows = opened.controller.objects.rows
     assert rows
-    assert {row.state for row in rows} == {ObjectState.DONE}
+    assert {row.state for row in rows} == {ObjectState.SUGGESTED}
     labels = viewer.layers[MASKS].data
     # The table tells what the layer holds: 1 ml are 1000 mm^3.
     ml = np.prod(opened.workspace.volume.grid.spacing) / 1000

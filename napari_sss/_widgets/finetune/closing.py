@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -52,23 +53,27 @@ class ClosingGuard(QObject):
         self._is_running, self._setting = is_running, setting
         self._remember, self._pause = remember, pause
         self._ask = ask or ask_by_dialog
-        self._window: QWidget | None = None
+        # Weakly: napari's window must be free to go, whoever still holds the panel.
+        self._window: Callable[[], QWidget | None] = lambda: None
 
     def guard(self, window: QWidget | None) -> None:
         """Watch a window, and no other any more."""
-        if window is self._window:
+        watched = self._window()
+        if window is watched:
             return
-        if self._window is not None:
-            self._window.removeEventFilter(self)
-        self._window = window
-        if window is not None:
-            window.installEventFilter(self)
+        if watched is not None:
+            watched.removeEventFilter(self)
+        if window is None:
+            self._window = lambda: None
+            return
+        self._window = weakref.ref(window)
+        window.installEventFilter(self)
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802
         """Hold a closing until it is clear what becomes of the run."""
-        if event is None or event.type() != QEvent.Type.Close or watched is not self._window:
+        window = self._window()
+        if event is None or event.type() != QEvent.Type.Close or watched is not window:
             return False
-        window = self._window
         if not self._is_running() or window is None:
             return False
         answer, always = self._setting(), False

@@ -225,7 +225,9 @@ class TrainConfig(BaseModel):
         None,
         ge=1,
         title="Objects decoded",
-        description="By the student for each loss of a step, at random; by default half the batch.",
+        description=(
+            "By the student for each loss of a step, at random; by default half the batch."
+        ),
     )
     pcsw: bool = Field(
         True, title="PCSW", description="Prompts on unlabelled slices from whole volumes."
