@@ -45,8 +45,9 @@ class MaskRefiner(nn.Module):
         self.from_coarsest = _convolutions(10 * w, 4 * w, 1)
         self.from_coarse = _convolutions(6 * w, 2 * w, 2)
         self.from_middle = _convolutions(3 * w, w, 2)
-        self.out = nn.Conv2d(w, 1, 1, bias=False)
-        nn.init.zeros_(self.out.weight)
+        self.out = nn.Conv2d(w, 1, 1)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(
         self, logits: Tensor, fine: Tensor, middle: Tensor, coarse: Tensor, drawn: Tensor
