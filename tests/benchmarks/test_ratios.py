@@ -108,7 +108,7 @@ def test_encoding_and_decoding_are_faster_than_the_networks_own(models, measure)
         rounds=9,
     )
     assert timings["encode"].times_as_fast_as(timings["own encode"])[1] > 1.05
-    assert timings["decode"].times_as_fast_as(timings["own decode"])[1] > 1.1
+    assert timings["decode"].times_as_fast_as(timings["own decode"])[1] > 1.0
 
 
 def test_pcsw_is_far_faster_than_a_plain_search(benchmark_module, measure):

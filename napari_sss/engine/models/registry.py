@@ -104,7 +104,7 @@ _ENTRIES = (
         licence="BSD-3-Clause",
         source="Trained by this project on procedurally generated images only.",
         image_size=192,
-        parameters=6_500_000,
+        parameters=6_930_000,
     ),
     _official(
         "tiny",

@@ -164,7 +164,7 @@ def test_a_damaged_slice_is_not_trusted_and_is_written_anew(cache, damage, caplo
     content[10] ^= 1
     path.write_bytes({"flipped": content, "cut": content[:50], "empty": b""}[damage])
     entry = opened(cache)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="napari_sss"):
         assert entry.get(Plane.AXIAL, 0, WHOLE, CPU) is None
     assert "damaged or gone" in caplog.text
     entry.put(Plane.AXIAL, 0, WHOLE, 5, features(0))
@@ -176,7 +176,7 @@ def test_an_array_that_cannot_be_understood_is_removed_with_a_word(cache, caplog
     (header,) = cache.folder.glob("*/axial_0_0_16_16/zarr.json")
     header.write_text("not JSON")
     entry = opened(cache)
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="napari_sss"):
         assert entry.get(Plane.AXIAL, 0, WHOLE, CPU) is None
     assert "cannot be understood" in caplog.text
     assert not header.exists()
@@ -188,7 +188,7 @@ def test_an_entry_with_a_foreign_card_is_removed(cache, caplog):
     opened(cache).put(Plane.AXIAL, 0, WHOLE, 5, features(0))
     (card,) = cache.folder.glob("*/entry.json")
     card.write_text('{"format": 0}')
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.INFO, logger="napari_sss"):
         assert not opened(cache).has(Plane.AXIAL, 0, WHOLE)
     assert "does not fit" in caplog.text
 

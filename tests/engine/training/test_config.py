@@ -17,7 +17,7 @@ def test_every_field_has_what_a_form_needs():
 def test_the_default_is_sss_on_unimatch_v2s_stream():
     config = configured({"steps": 1})
     assert config == configured({"steps": 1}, preset="sss")
-    assert (config.strategy, config.ema, config.threshold) == ("sss", 0.996, 0.95)
+    assert (config.strategy, config.ema, config.threshold) == ("sss", 0.99, 0.9)
     assert config.power == 0.9
     assert config.dfe
     assert config.dfe_residual
