@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -597,3 +598,4 @@ def _let_go(crew: Crew, room: ProjectRoom, workspace: Workspace, canvas: CanvasT
     room.shut_down()
     workspace.disconnect()
     canvas.unlisten()
+    gc.unfreeze()  # what belonged to this window may go now
